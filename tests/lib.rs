@@ -1,0 +1,1 @@
+//! The suites stand in `simulation/`, `conformance/` and `shipped/`; this library is empty.
