@@ -1,0 +1,271 @@
+//! Reads the members of a document one by one, so that every complaint can name its member.
+
+use serde_json::{Map, Value};
+
+use super::command::{is_blank, split};
+use super::{Action, Condition, Form, HandlerPath, InvalidDocument, JobDocument, Step};
+
+type Members = Map<String, Value>;
+type Read<T> = Result<T, InvalidDocument>;
+
+pub(super) fn document(members: &Members) -> Read<JobDocument> {
+    let top = At { path: String::new(), members };
+    match top.get("version") {
+        Some(Value::String(version)) if !version.is_empty() => {
+            if version == "1.0" {
+                steps_form(&top)
+            } else {
+                Err(top.wrong("version", format!("`{}` is not known, wanted \"1.0\"", short(version))))
+            }
+        }
+        version => {
+            if top.get("operation").is_some() {
+                flat_form(&top)
+            } else if let Some(version) = version {
+                Err(top.wrong("version", format!("is {}, wanted the string \"1.0\"", kind(version))))
+            } else {
+                Err(top
+                    .wrong("operation", "is missing, and there is no version with steps either".to_owned()))
+            }
+        }
+    }
+}
+
+fn flat_form(top: &At<'_>) -> Read<JobDocument> {
+    let operation = top.required_text("operation")?;
+    let step = Step {
+        name: operation.clone(),
+        action: Action::RunHandler {
+            handler: operation,
+            args: top.texts("args")?.unwrap_or_default(),
+            path: path(top)?,
+        },
+        run_as_user: None,
+        allow_std_err: top.count("allowStdErr")?,
+        ignore_step_failure: false,
+    };
+    Ok(JobDocument {
+        form: Form::Flat,
+        include_std_out: top.flag("includeStdOut")?,
+        conditions: Vec::new(),
+        steps: vec![step],
+        final_step: None,
+    })
+}
+
+fn steps_form(top: &At<'_>) -> Read<JobDocument> {
+    let steps = top.objects("steps")?.ok_or_else(|| top.wrong("steps", "is missing".to_owned()))?;
+    if steps.is_empty() {
+        return Err(top.wrong("steps", "is empty, wanted at least one step".to_owned()));
+    }
+    Ok(JobDocument {
+        form: Form::Steps,
+        include_std_out: top.flag("includeStdOut")?,
+        conditions: top
+            .objects("conditions")?
+            .unwrap_or_default()
+            .iter()
+            .map(condition)
+            .collect::<Read<_>>()?,
+        steps: steps.iter().map(step).collect::<Read<_>>()?,
+        final_step: top.object("finalStep")?.as_ref().map(step).transpose()?,
+    })
+}
+
+fn condition(at: &At<'_>) -> Read<Condition> {
+    let operator = at.text("type")?.unwrap_or_else(|| "stringEqual".to_owned());
+    if operator != "stringEqual" {
+        return Err(at.wrong("type", format!("`{}` is not known, wanted stringEqual", short(&operator))));
+    }
+    let values = at.texts("value")?.unwrap_or_default();
+    if values.is_empty() {
+        return Err(at.wrong("value", "is missing or empty, wanted an array of strings".to_owned()));
+    }
+    Ok(Condition { key: at.required_text("key")?, values })
+}
+
+fn step(at: &At<'_>) -> Read<Step> {
+    let action = at.object("action")?.ok_or_else(|| at.wrong("action", "is missing".to_owned()))?;
+    let name = action.required_text("name")?;
+    let what = action.required_text("type")?;
+    let input = action.object("input")?.ok_or_else(|| action.wrong("input", "is missing".to_owned()))?;
+    let run = match what.as_str() {
+        "runHandler" => Action::RunHandler {
+            handler: input.required_text("handler")?,
+            args: input.texts("args")?.unwrap_or_default(),
+            path: path(&input)?,
+        },
+        "runCommand" => command(&input)?,
+        other => {
+            let problem = format!("`{}` is not known, wanted runHandler or runCommand", short(other));
+            return Err(action.wrong("type", problem));
+        }
+    };
+    Ok(Step {
+        name,
+        action: run,
+        run_as_user: action.text("runAsUser")?.filter(|user| !user.is_empty()),
+        allow_std_err: action.count("allowStdErr")?,
+        ignore_step_failure: action.flag("ignoreStepFailure")?,
+    })
+}
+
+fn command(input: &At<'_>) -> Read<Action> {
+    let mut tokens = split(&input.required_text("command")?).into_iter();
+    let program = tokens.next().filter(|program| !program.is_empty());
+    let program = program.ok_or_else(|| input.wrong("command", "names no program".to_owned()))?;
+    if program.contains(is_blank) {
+        let problem = format!(
+            "the program `{}` contains white space: arguments are separated by commas",
+            short(&program)
+        );
+        return Err(input.wrong("command", problem));
+    }
+    Ok(Action::RunCommand { program, args: tokens.collect() })
+}
+
+fn path(at: &At<'_>) -> Read<HandlerPath> {
+    Ok(match at.text("path")?.as_deref() {
+        None | Some("") => HandlerPath::Unspecified,
+        Some("default") => HandlerPath::Default,
+        Some(directory) => HandlerPath::Directory(directory.to_owned()),
+    })
+}
+
+/// An object of the document, and where it stands.
+struct At<'a> {
+    path: String,
+    members: &'a Members,
+}
+
+impl<'a> At<'a> {
+    fn name(&self, member: &str) -> String {
+        if self.path.is_empty() { member.to_owned() } else { format!("{}.{member}", self.path) }
+    }
+
+    fn wrong(&self, member: &str, problem: String) -> InvalidDocument {
+        InvalidDocument { member: self.name(member), problem }
+    }
+
+    fn mistyped(&self, member: &str, found: &Value, wanted: &str) -> InvalidDocument {
+        self.wrong(member, format!("is {}, wanted {wanted}", kind(found)))
+    }
+
+    /// The member, unless it is absent or `null`.
+    fn get(&self, member: &str) -> Option<&'a Value> {
+        self.members.get(member).filter(|value| !value.is_null())
+    }
+
+    /// A text without NUL: no argument, file name or user can hold one.
+    fn text(&self, member: &str) -> Read<Option<String>> {
+        match self.get(member) {
+            None => Ok(None),
+            Some(Value::String(text)) if text.contains('\0') => {
+                Err(self.wrong(member, "contains a NUL character".to_owned()))
+            }
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(other) => Err(self.mistyped(member, other, "a string")),
+        }
+    }
+
+    fn required_text(&self, member: &str) -> Read<String> {
+        match self.text(member)? {
+            None => Err(self.wrong(member, "is missing".to_owned())),
+            Some(text) if text.is_empty() => Err(self.wrong(member, "is empty".to_owned())),
+            Some(text) => Ok(text),
+        }
+    }
+
+    fn array(&self, member: &str) -> Read<Option<&'a Vec<Value>>> {
+        match self.get(member) {
+            None => Ok(None),
+            Some(Value::Array(items)) => Ok(Some(items)),
+            Some(other) => Err(self.mistyped(member, other, "an array")),
+        }
+    }
+
+    fn texts(&self, member: &str) -> Read<Option<Vec<String>>> {
+        let Some(items) = self.array(member)? else { return Ok(None) };
+        let read = |(index, item): (usize, &Value)| match item {
+            Value::String(text) if !text.contains('\0') => Ok(text.clone()),
+            Value::String(_) => {
+                Err(self.wrong(&format!("{member}[{index}]"), "contains a NUL character".to_owned()))
+            }
+            other => Err(self.mistyped(&format!("{member}[{index}]"), other, "a string")),
+        };
+        items.iter().enumerate().map(read).collect::<Read<_>>().map(Some)
+    }
+
+    fn object(&self, member: &str) -> Read<Option<At<'a>>> {
+        self.get(member).map(|value| self.as_object(member, value)).transpose()
+    }
+
+    fn objects(&self, member: &str) -> Read<Option<Vec<At<'a>>>> {
+        let Some(items) = self.array(member)? else { return Ok(None) };
+        let read = |(index, item): (usize, &'a Value)| self.as_object(&format!("{member}[{index}]"), item);
+        items.iter().enumerate().map(read).collect::<Read<_>>().map(Some)
+    }
+
+    fn as_object(&self, member: &str, value: &'a Value) -> Read<At<'a>> {
+        match value {
+            Value::Object(members) => Ok(At { path: self.name(member), members }),
+            other => Err(self.mistyped(member, other, "an object")),
+        }
+    }
+
+    /// A boolean, or its name as a string: both spellings are in circulation.
+    fn flag(&self, member: &str) -> Read<bool> {
+        match self.get(member) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(Value::String(text)) => match text.as_str() {
+                "true" => Ok(true),
+                // An optional parameter of a template that was not given arrives as an empty string.
+                "false" | "" => Ok(false),
+                other => Err(self.wrong(member, format!("`{}` is neither true nor false", short(other)))),
+            },
+            Some(other) => Err(self.mistyped(member, other, "true or false")),
+        }
+    }
+
+    fn count(&self, member: &str) -> Read<Option<u64>> {
+        match self.get(member) {
+            None => Ok(None),
+            Some(value) => match value.as_u64().or_else(|| whole(value)) {
+                Some(count) => Ok(Some(count)),
+                None => Err(self.wrong(member, "wanted a whole number of lines, 0 or more".to_owned())),
+            },
+        }
+    }
+}
+
+/// `2.0` is a whole number as well: the service respells numbers.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range and the fraction are checked"
+)]
+fn whole(value: &Value) -> Option<u64> {
+    value.as_f64().filter(|n| n.fract() == 0.0 && (0.0..9e15).contains(n)).map(|n| n as u64)
+}
+
+/// What a value is, for a complaint about it.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// A text of the document as it may stand in a complaint: escaped and not long.
+fn short(text: &str) -> String {
+    let mut shown: String = text.chars().take(60).collect::<String>().escape_debug().to_string();
+    if text.chars().nth(60).is_some() {
+        shown.push('…');
+    }
+    shown
+}

@@ -1,0 +1,177 @@
+use super::*;
+
+fn parse(text: &str) -> Result<JobDocument, InvalidDocument> {
+    JobDocument::parse(text)
+}
+
+fn complaint(text: &str) -> String {
+    parse(text).expect_err(text).to_string()
+}
+
+#[test]
+fn a_flat_document_becomes_one_step() {
+    let document =
+        parse(r#"{"_comment":1,"operation":"install.sh","args":["lftp",""],"path":"default","allowStdErr":2,"includeStdOut":true}"#)
+            .unwrap();
+    assert_eq!(document.form, Form::Flat);
+    assert!(document.include_std_out);
+    assert_eq!(
+        document.steps,
+        [Step {
+            name: "install.sh".to_owned(),
+            action: Action::RunHandler {
+                handler: "install.sh".to_owned(),
+                args: vec!["lftp".to_owned(), String::new()],
+                path: HandlerPath::Default,
+            },
+            run_as_user: None,
+            allow_std_err: Some(2),
+            ignore_step_failure: false,
+        }]
+    );
+}
+
+#[test]
+fn an_absent_path_and_an_empty_one_are_the_same() {
+    for text in [r#"{"operation":"x"}"#, r#"{"operation":"x","path":""}"#, r#"{"operation":"x","path":null}"#]
+    {
+        let Action::RunHandler { path, .. } = &parse(text).unwrap().steps[0].action else { panic!("{text}") };
+        assert_eq!(*path, HandlerPath::Unspecified, "{text}");
+    }
+}
+
+#[test]
+fn both_spellings_of_a_flag_are_heard() {
+    for (spelling, meant) in
+        [("true", true), ("\"true\"", true), ("false", false), ("\"false\"", false), ("\"\"", false)]
+    {
+        let document = parse(&format!(r#"{{"operation":"x","includeStdOut":{spelling}}}"#)).unwrap();
+        assert_eq!(document.include_std_out, meant, "{spelling}");
+    }
+}
+
+#[test]
+fn the_steps_form_is_read_whole() {
+    let document = parse(
+        r#"{"version":"1.0","includeStdOut":"true","conditions":[{"key":"operatingSystem","value":["linux"]}],
+            "steps":[{"action":{"name":"Install","type":"runHandler","runAsUser":"root","allowStdErr":0,
+                        "input":{"handler":"install.sh","args":["wget"],"path":"/opt/h"}}},
+                     {"action":{"name":"Greet","type":"runCommand","runAsUser":"","ignoreStepFailure":"true",
+                        "input":{"command":"echo,Hello\\, world"}}}],
+            "finalStep":{"action":{"name":"Done","type":"runCommand","input":{"command":"true"}}}}"#,
+    )
+    .unwrap();
+    assert_eq!(
+        document.conditions,
+        [Condition { key: "operatingSystem".to_owned(), values: vec!["linux".to_owned()] }]
+    );
+    assert_eq!(document.steps[0].run_as_user.as_deref(), Some("root"));
+    assert_eq!(document.steps[0].allow_std_err, Some(0));
+    assert_eq!(document.steps[1].run_as_user, None, "an empty user is no user");
+    assert!(document.steps[1].ignore_step_failure);
+    assert_eq!(
+        document.steps[1].action,
+        Action::RunCommand { program: "echo".to_owned(), args: vec!["Hello, world".to_owned()] }
+    );
+    assert_eq!(document.final_step.unwrap().name, "Done");
+}
+
+#[test]
+fn a_command_is_split_as_the_device_client_does() {
+    let text = serde_json::json!({"version":"1.0","steps":[{"action":{"name":"n","type":"runCommand",
+        "input":{"command":r"printf,<%s>, ,,  x  ,a\,b,c\\,d"}}}]});
+    let document = parse(&text.to_string()).unwrap();
+    let Action::RunCommand { program, args } = &document.steps[0].action else { panic!("not a command") };
+    assert_eq!(program, "printf");
+    assert_eq!(args, &["<%s>", "", "x", "a,b", r"c\,d"]);
+}
+
+#[test]
+fn a_token_as_long_as_a_document_is_split() {
+    let long = "x".repeat(30_000);
+    let text = format!(
+        r#"{{"version":"1.0","steps":[{{"action":{{"name":"n","type":"runCommand","input":{{"command":"echo,{long}"}}}}}}]}}"#
+    );
+    assert!(parse(&text).is_ok());
+}
+
+#[test]
+fn a_complaint_names_the_member() {
+    for (text, member) in [
+        ("[]", "document"),
+        ("null", "document"),
+        ("{", "document"),
+        ("{}", "operation"),
+        (r#"{"foo":"bar"}"#, "operation"),
+        (r#"{"operation":5}"#, "operation"),
+        (r#"{"operation":""}"#, "operation"),
+        (r#"{"operation":"a\u0000b"}"#, "operation"),
+        (r#"{"operation":"x","args":"a b"}"#, "args"),
+        (r#"{"operation":"x","args":["a",5]}"#, "args[1]"),
+        (r#"{"operation":"x","args":["a\u0000"]}"#, "args[0]"),
+        (r#"{"operation":"x","path":7}"#, "path"),
+        (r#"{"operation":"x","allowStdErr":-1}"#, "allowStdErr"),
+        (r#"{"operation":"x","allowStdErr":"2"}"#, "allowStdErr"),
+        (r#"{"operation":"x","includeStdOut":"yes"}"#, "includeStdOut"),
+        (r#"{"version":"9.9","steps":[]}"#, "version"),
+        (r#"{"version":1.0,"steps":[]}"#, "version"),
+        (r#"{"version":"1.0"}"#, "steps"),
+        (r#"{"version":"1.0","steps":[]}"#, "steps"),
+        (r#"{"version":"1.0","steps":[{}]}"#, "steps[0].action"),
+        (
+            r#"{"version":"1.0","steps":[{"action":{"name":"n","type":"runHandler"}}]}"#,
+            "steps[0].action.input",
+        ),
+        (
+            r#"{"version":"1.0","steps":[{"action":{"type":"runHandler","input":{}}}]}"#,
+            "steps[0].action.name",
+        ),
+        (
+            r#"{"version":"1.0","steps":[{"action":{"name":"n","type":"runHandler","input":{}}}]}"#,
+            "steps[0].action.input.handler",
+        ),
+        (
+            r#"{"version":"1.0","steps":[{"action":{"name":"n","type":"shell","input":{}}}]}"#,
+            "steps[0].action.type",
+        ),
+        (
+            r#"{"version":"1.0","steps":[{"action":{"name":"n","type":"runCommand","input":{"command":"a b,c"}}}]}"#,
+            "steps[0].action.input.command",
+        ),
+        (
+            r#"{"version":"1.0","steps":[{"action":{"name":"n","type":"runCommand","input":{"command":",,"}}}]}"#,
+            "steps[0].action.input.command",
+        ),
+        (r#"{"version":"1.0","steps":[7]}"#, "steps[0]"),
+        (
+            r#"{"version":"1.0","conditions":[{"key":"k","value":"v"}],"steps":[{"action":{"name":"n","type":"runCommand","input":{"command":"x"}}}]}"#,
+            "conditions[0].value",
+        ),
+        (
+            r#"{"version":"1.0","conditions":[{"key":"k","value":["v"],"type":"regex"}],"steps":[{"action":{"name":"n","type":"runCommand","input":{"command":"x"}}}]}"#,
+            "conditions[0].type",
+        ),
+        (
+            r#"{"version":"1.0","finalStep":{"action":{"name":"n"}},"steps":[{"action":{"name":"n","type":"runCommand","input":{"command":"x"}}}]}"#,
+            "finalStep.action.type",
+        ),
+    ] {
+        assert!(
+            complaint(text).starts_with(&format!("invalid job document: {member}: ")),
+            "{text}: {}",
+            complaint(text)
+        );
+    }
+}
+
+#[test]
+fn deep_nesting_is_a_complaint_and_no_crash() {
+    let deep = format!(r#"{{"operation":"x","args":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+    assert!(complaint(&deep).contains("recursion limit"), "{}", complaint(&deep));
+}
+
+#[test]
+fn a_complaint_shows_foreign_text_escaped_and_short() {
+    let text = complaint(&format!(r#"{{"version":"\u001b[2J{}"}}"#, "x".repeat(9000)));
+    assert!(!text.contains('\u{1b}') && text.len() < 300, "{text}");
+}
