@@ -109,9 +109,9 @@ impl JobDocument {
         }
         let value: serde_json::Value =
             serde_json::from_str(text).map_err(|error| whole(format!("cannot be read: {error}")))?;
-        match value {
-            serde_json::Value::Object(members) => reader::document(&members),
-            other => Err(whole(format!("is {}, wanted an object", reader::kind(&other)))),
+        match value.as_object() {
+            Some(members) => reader::document(members),
+            None => Err(whole(format!("is {}, wanted an object", reader::kind(&value)))),
         }
     }
 }

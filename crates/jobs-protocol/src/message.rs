@@ -86,10 +86,7 @@ pub struct JobExecutionState {
 /// Details in whatever form: a value that is no string is kept as its JSON text.
 fn any_details<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<DetailsMap>, D::Error> {
     let heard = Option::<serde_json::Map<String, serde_json::Value>>::deserialize(input)?;
-    let text = |value| match value {
-        serde_json::Value::String(text) => text,
-        other => other.to_string(),
-    };
+    let text = |value: serde_json::Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     Ok(heard.map(|map| map.into_iter().map(|(key, value)| (key, text(value))).collect()))
 }
 

@@ -186,12 +186,15 @@ impl<'a> At<'a> {
 
     fn texts(&self, member: &str) -> Read<Option<Vec<String>>> {
         let Some(items) = self.array(member)? else { return Ok(None) };
-        let read = |(index, item): (usize, &Value)| match item {
-            Value::String(text) if !text.contains('\0') => Ok(text.clone()),
-            Value::String(_) => {
-                Err(self.wrong(&format!("{member}[{index}]"), "contains a NUL character".to_owned()))
+        let read = |(index, item): (usize, &Value)| {
+            let name = format!("{member}[{index}]");
+            match item.as_str() {
+                Some(text) if text.contains('\0') => {
+                    Err(self.wrong(&name, "contains a NUL character".to_owned()))
+                }
+                Some(text) => Ok(text.to_owned()),
+                None => Err(self.mistyped(&name, item, "a string")),
             }
-            other => Err(self.mistyped(&format!("{member}[{index}]"), other, "a string")),
         };
         items.iter().enumerate().map(read).collect::<Read<_>>().map(Some)
     }
@@ -207,10 +210,8 @@ impl<'a> At<'a> {
     }
 
     fn as_object(&self, member: &str, value: &'a Value) -> Read<At<'a>> {
-        match value {
-            Value::Object(members) => Ok(At { path: self.name(member), members }),
-            other => Err(self.mistyped(member, other, "an object")),
-        }
+        let members = value.as_object().ok_or_else(|| self.mistyped(member, value, "an object"))?;
+        Ok(At { path: self.name(member), members })
     }
 
     /// A boolean, or its name as a string: both spellings are in circulation.
@@ -224,7 +225,9 @@ impl<'a> At<'a> {
                 "false" | "" => Ok(false),
                 other => Err(self.wrong(member, format!("`{}` is neither true nor false", short(other)))),
             },
-            Some(other) => Err(self.mistyped(member, other, "true or false")),
+            Some(other @ (Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_))) => {
+                Err(self.mistyped(member, other, "true or false"))
+            }
         }
     }
 

@@ -1,0 +1,246 @@
+//! What comes in from the service: read, checked against what was asked, and turned into news.
+
+use jobs_protocol::message::{
+    ErrorCode, ExecutionAccepted, JobExecution, Rejection, ServiceMessage, UpdateAccepted,
+};
+use jobs_protocol::topic::{JobSelector, JobsTopic, RequestTopic};
+use jobs_protocol::{ClientToken, JobId};
+use tracing::{debug, info, warn};
+
+use super::{Agent, Effects, NEWS_WITHIN, Phase, Work};
+use crate::BootTime;
+use crate::outbox::Reaction;
+use crate::pending::{Next, id_of};
+
+impl Agent {
+    /// A message of any content. Nothing in it may do more than be logged once if it is not what it should be.
+    pub(super) fn heard(&mut self, topic: &str, payload: &[u8], now: BootTime, out: &mut Effects) {
+        let (thing, kind) = match JobsTopic::parse(topic) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                let topic: String = topic.chars().take(256).collect();
+                warn!(topic = %topic.escape_debug(), %error, "Message ignored");
+                return;
+            }
+        };
+        if thing != self.settings.thing_name {
+            warn!(%thing, "Message ignored: it is for another thing");
+            return;
+        }
+        let topic = kind.to_string();
+        let message = match ServiceMessage::parse(kind, payload) {
+            Ok(message) => message,
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                warn!(topic, bytes = payload.len(), %error, %cause, "Message ignored");
+                return;
+            }
+        };
+        self.understood(message, now, out);
+    }
+
+    fn understood(&mut self, message: ServiceMessage, now: BootTime, out: &mut Effects) {
+        match message {
+            ServiceMessage::Notify(notify) => {
+                self.pending.heard_notify(notify);
+                self.list_heard(now);
+            }
+            ServiceMessage::NotifyNext(notify) => {
+                self.pending.heard_next(notify.execution);
+                self.front_heard(false, now, out);
+            }
+            ServiceMessage::Pending(reply) => {
+                if self.list.settles(reply.client_token.as_ref()) {
+                    self.pending.heard_get(reply);
+                    self.list_heard(now);
+                } else {
+                    unasked("get/accepted", reply.client_token.as_ref());
+                }
+            }
+            ServiceMessage::Described(JobSelector::Next, reply) => {
+                if self.next.settles(reply.client_token.as_ref()) {
+                    self.ask_anyway(now);
+                    self.pending.heard_next(reply.execution);
+                    self.front_heard(true, now, out);
+                } else {
+                    unasked("$next/get/accepted", reply.client_token.as_ref());
+                }
+            }
+            ServiceMessage::Described(JobSelector::Job(job), reply) => self.described(&job, reply, now, out),
+            ServiceMessage::Updated(job, reply) => self.updated(&job, &reply, now, out),
+            ServiceMessage::Rejected(request, rejection) => self.refused(&request, &rejection, now, out),
+            ServiceMessage::StartedNext(reply) => unasked("start-next/accepted", reply.client_token.as_ref()),
+        }
+    }
+
+    /// The pending list has been heard. Absence from it proves nothing, but is worth a question.
+    fn list_heard(&mut self, now: BootTime) {
+        match &self.work {
+            Work::Idle if self.pending.count() > 0 => self.next.due_at(now.after(NEWS_WITHIN)),
+            Work::Busy(execution) if !self.pending.lists(&execution.id) => self.doubt_current(now),
+            Work::Idle | Work::Inspecting(_) | Work::Busy(_) => {}
+        }
+    }
+
+    /// The front of the list has been heard: in answer to a question, or by a notification of unknown age.
+    fn front_heard(&mut self, fresh: bool, now: BootTime, out: &mut Effects) {
+        match &self.work {
+            Work::Idle => self.consider_next(fresh, now, out),
+            Work::Inspecting(_) => {}
+            Work::Busy(execution) => {
+                let current = execution.id.clone();
+                match self.pending.take_next() {
+                    Next::Offer(offer) if id_of(&offer) == current => self.current_heard(&offer, now, out),
+                    // Kept: when the execution in hand is over, this is the next one.
+                    Next::Offer(offer) => {
+                        self.pending.heard_next(Some(*offer));
+                        self.doubt_current(now);
+                    }
+                    Next::Nothing | Next::Unknown => {
+                        self.pending.heard_next(None);
+                        self.doubt_current(now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks the service about the execution in hand, unless its end is on the way there anyway.
+    fn doubt_current(&mut self, now: BootTime) {
+        let Work::Busy(execution) = &self.work else { return };
+        match execution.phase {
+            Phase::Announcing { .. } | Phase::Adopting { .. } | Phase::Running(_) => self.doubt.due_at(now),
+            Phase::Reporting(_) => {}
+        }
+    }
+
+    /// News of the execution in hand, from the service itself.
+    fn current_heard(&mut self, heard: &JobExecution, now: BootTime, out: &mut Effects) {
+        if heard.status.is_terminal() {
+            self.over_at_service(now, out);
+            return;
+        }
+        let Work::Busy(execution) = &mut self.work else { return };
+        if execution.owed.is_none() {
+            execution.version = execution.version.max(heard.version_number);
+        }
+        if let (Phase::Running(running), Some(seconds)) =
+            (&mut execution.phase, heard.approximate_seconds_before_timed_out)
+        {
+            running.limit_at = Some(now.after(super::work::before_the_services_timer(seconds)));
+        }
+    }
+
+    fn described(&mut self, job: &JobId, reply: ExecutionAccepted, now: BootTime, out: &mut Effects) {
+        if !self.doubt.settles(reply.client_token.as_ref()) {
+            unasked(&format!("{job}/get/accepted"), reply.client_token.as_ref());
+            return;
+        }
+        let Work::Busy(current) = &mut self.work else { return };
+        match reply.execution {
+            Some(heard) if id_of(&heard) == current.id => {
+                // The service has been asked, so its version counts, also for an update whose answer was lost.
+                if let (Some(owed), false) = (&mut current.owed, heard.status.is_terminal()) {
+                    owed.version = heard.version_number;
+                }
+                self.current_heard(&heard, now, out);
+            }
+            Some(heard) if id_of(&heard).same_name(&current.id) => {
+                info!(job = %current.id, "The service has given its number to a new execution");
+                self.over_at_service(now, out);
+            }
+            Some(_) | None => {
+                debug!(job = %current.id, "The service has not answered for this execution: asking again");
+                self.doubt.postpone(now, &mut self.dice);
+            }
+        }
+    }
+
+    fn updated(&mut self, job: &JobId, reply: &UpdateAccepted, now: BootTime, out: &mut Effects) {
+        let token = reply.client_token.as_ref();
+        let Work::Busy(execution) = &mut self.work else {
+            return unasked(&format!("{job}/update/accepted"), token);
+        };
+        let owed =
+            execution.owed.as_ref().filter(|owed| owed.is_answered_by(token) && execution.id.job == *job);
+        let Some(owed) = owed else { return unasked(&format!("{job}/update/accepted"), token) };
+        execution.version =
+            reply.execution_state.as_ref().map_or_else(|| owed.version.next(), |state| state.version_number);
+        execution.owed = None;
+        self.update_landed(now, out);
+    }
+
+    fn refused(&mut self, request: &RequestTopic, rejection: &Rejection, now: BootTime, out: &mut Effects) {
+        let token = rejection.client_token.as_ref();
+        match request {
+            RequestTopic::Describe(JobSelector::Next) if self.next.is_mine(token) => {
+                log_refusal(request, rejection);
+                self.next.postpone(now, &mut self.dice);
+            }
+            RequestTopic::GetPending if self.list.is_mine(token) => {
+                log_refusal(request, rejection);
+                self.list.postpone(now, &mut self.dice);
+            }
+            RequestTopic::Describe(JobSelector::Job(_)) if self.doubt.is_mine(token) => {
+                match rejection.code {
+                    ErrorCode::ResourceNotFound | ErrorCode::TerminalStateReached => {
+                        self.doubt.drop_it();
+                        self.over_at_service(now, out);
+                    }
+                    ErrorCode::InvalidTopic
+                    | ErrorCode::InvalidJson
+                    | ErrorCode::InvalidRequest
+                    | ErrorCode::InvalidStateTransition
+                    | ErrorCode::VersionMismatch
+                    | ErrorCode::InternalError
+                    | ErrorCode::RequestThrottled
+                    | ErrorCode::Unknown => {
+                        log_refusal(request, rejection);
+                        self.doubt.postpone(now, &mut self.dice);
+                    }
+                }
+            }
+            RequestTopic::Update(job) => self.update_refused(job, rejection, now, out),
+            RequestTopic::GetPending | RequestTopic::StartNext | RequestTopic::Describe(_) => {
+                unasked(&format!("{request}/rejected"), token);
+            }
+        }
+    }
+
+    fn update_refused(&mut self, job: &JobId, rejection: &Rejection, now: BootTime, out: &mut Effects) {
+        let token = rejection.client_token.as_ref();
+        let dice = &mut self.dice;
+        let owed = match &mut self.work {
+            Work::Busy(execution) if execution.id.job == *job => execution.owed.as_mut(),
+            Work::Busy(_) | Work::Idle | Work::Inspecting(_) => None,
+        };
+        let Some(owed) = owed.filter(|owed| owed.is_answered_by(token)) else {
+            return unasked(&format!("{job}/update/rejected"), token);
+        };
+        log_refusal(&RequestTopic::Update(job.clone()), rejection);
+        match owed.rejected(rejection, now, dice) {
+            Reaction::Again => {}
+            Reaction::Doubt => self.doubt.restart_at(now),
+            Reaction::Over => self.over_at_service(now, out),
+            Reaction::Done => {
+                if let Work::Busy(execution) = &mut self.work {
+                    execution.owed = None;
+                    if let Some(state) = &rejection.execution_state {
+                        execution.version = state.version_number;
+                    }
+                }
+                self.update_landed(now, out);
+            }
+        }
+    }
+}
+
+fn unasked(topic: &str, token: Option<&ClientToken>) {
+    let token = token.map_or("none", ClientToken::as_str).chars().take(64).collect::<String>();
+    warn!(topic, token = %token.escape_debug(), "Answer ignored: nobody waits for it");
+}
+
+fn log_refusal(request: &RequestTopic, rejection: &Rejection) {
+    let message: String = rejection.message.chars().take(200).collect();
+    warn!(%request, code = ?rejection.code, message = %message.escape_debug(), "The service refused a request");
+}

@@ -1,0 +1,480 @@
+//! From an offer to the end of an execution.
+
+use std::time::Duration;
+
+use jobs_protocol::document::{Action, JobDocument, Step};
+use jobs_protocol::message::{JobExecution, StepTimeout};
+use jobs_protocol::{ExecutionStatus, VersionNumber};
+use tracing::{debug, info, warn};
+
+use super::{
+    Agent, CHECK_AFTER, Candidate, Effects, Execution, NEWS_WITHIN, Phase, RENEW_EVERY, Running, StopCause,
+    TIMER_SLACK, Work,
+};
+use crate::journal::{Finished, Record, Verdict};
+use crate::outbox::Owed;
+use crate::pending::{Next, id_of};
+use crate::verdict::{self, interrupted, rejected, step_at, what_follows};
+use crate::{
+    BootTime, Effect, Ending, ExecutionId, HandlerPolicy, OnInterruption, Refused, RunId, StepOutcome,
+    StepRun,
+};
+
+impl Agent {
+    /// Takes up the front of the list, if it is known and nothing is in hand.
+    pub(super) fn consider_next(&mut self, fresh: bool, now: BootTime, out: &mut Effects) {
+        if self.leaving.is_some() || !matches!(self.work, Work::Idle) {
+            return;
+        }
+        match self.pending.take_next() {
+            Next::Unknown | Next::Nothing => {}
+            Next::Offer(offer) => self.consider(*offer, fresh, now, out),
+        }
+    }
+
+    fn consider(&mut self, offer: JobExecution, fresh: bool, now: BootTime, out: &mut Effects) {
+        let id = id_of(&offer);
+        if let Some(finished) = self.saved.finished(&id).cloned() {
+            if !fresh {
+                debug!(job = %id, "Offered again although it is finished: asking the service");
+                self.next.due_at(now);
+                return;
+            }
+            let created_anew =
+                offer.status == ExecutionStatus::Queued && offer.version_number < finished.version;
+            if !created_anew {
+                self.report_again(finished, offer.version_number, now);
+                return;
+            }
+        }
+        match offer.status {
+            ExecutionStatus::Queued => self.consider_queued(id, offer, now, out),
+            ExecutionStatus::InProgress => self.consider_unknown_running(id, offer, now, out),
+            ExecutionStatus::Succeeded
+            | ExecutionStatus::Failed
+            | ExecutionStatus::TimedOut
+            | ExecutionStatus::Rejected
+            | ExecutionStatus::Removed
+            | ExecutionStatus::Canceled
+            | ExecutionStatus::Unknown => {
+                warn!(job = %id, status = %offer.status, "Offered in a status that cannot be worked on: asking again later");
+                self.next.postpone(now, &mut self.dice);
+            }
+        }
+    }
+
+    fn consider_queued(&mut self, id: ExecutionId, offer: JobExecution, now: BootTime, out: &mut Effects) {
+        let version = offer.version_number;
+        let (text, document) = match read_document(offer) {
+            Ok(read) => read,
+            Err(reason) => return self.decide(id, version, rejected(&reason), None, now, out),
+        };
+        if let Err(reason) = self.conditions_hold(&document) {
+            return self.decide(id, version, rejected(&reason), None, now, out);
+        }
+        let steps = document.steps.iter().chain(&document.final_step).cloned().collect();
+        out.push(Effect::Inspect { execution: id.clone(), steps });
+        self.work = Work::Inspecting(Box::new(Candidate { id, version, text, document }));
+    }
+
+    /// At work at the service, and unknown here: nobody can know what has run of it.
+    fn consider_unknown_running(
+        &mut self,
+        id: ExecutionId,
+        offer: JobExecution,
+        now: BootTime,
+        out: &mut Effects,
+    ) {
+        let version = offer.version_number;
+        if let Ok((text, document)) = read_document(offer) {
+            if document.steps.iter().chain(&document.final_step).all(|step| self.may_rerun(step, 1)) {
+                warn!(job = %id, "In progress at the service and unknown here: run again, as its policy says");
+                self.accept(Candidate { id, version, text, document }, 2, now, out);
+                return;
+            }
+        }
+        let reason = "interrupted: the execution was in progress, but this agent has no record of it; \
+                      nobody knows whether or how far it ran; it was not run again";
+        self.decide(id, version, interrupted(reason), None, now, out);
+    }
+
+    fn conditions_hold(&self, document: &JobDocument) -> Result<(), String> {
+        for condition in &document.conditions {
+            match self.settings.facts.get(&condition.key) {
+                Some(fact) if condition.values.contains(fact) => {}
+                Some(fact) => {
+                    return Err(format!(
+                        "condition not met: {} is `{}` here, wanted one of {:?}",
+                        condition.key, fact, condition.values
+                    ));
+                }
+                None => {
+                    return Err(format!(
+                        "condition not met: `{}` is no known fact of this device",
+                        condition.key
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn inspected(
+        &mut self,
+        execution: &ExecutionId,
+        refused: Option<Refused>,
+        now: BootTime,
+        out: &mut Effects,
+    ) {
+        match std::mem::replace(&mut self.work, Work::Idle) {
+            Work::Inspecting(candidate) if candidate.id == *execution => match refused {
+                None => self.accept(*candidate, 1, now, out),
+                Some(Refused { step, reason }) => {
+                    let reason = match step_at(&candidate.document, step) {
+                        Some(named) if candidate.document.steps.len() > 1 => {
+                            format!("step {} ({}): {reason}", step + 1, named.name)
+                        }
+                        _ => reason,
+                    };
+                    self.decide(candidate.id, candidate.version, rejected(&reason), None, now, out);
+                }
+            },
+            other @ (Work::Idle | Work::Inspecting(_) | Work::Busy(_)) => {
+                debug!(job = %execution, "An inspection that nobody waits for");
+                self.work = other;
+            }
+        }
+    }
+
+    /// Will work on it: that is saved, then the service is asked to agree.
+    fn accept(&mut self, candidate: Candidate, attempt: u32, now: BootTime, out: &mut Effects) {
+        let Candidate { id, version, text, document } = candidate;
+        info!(job = %id, "Job accepted");
+        self.save(Record::Accepted { execution: id.clone(), version, document: text }, out);
+        self.work = Work::Busy(Box::new(Execution {
+            id,
+            version,
+            document: Some(document),
+            ended: Vec::new(),
+            owed: None,
+            phase: Phase::Announcing { step: 0, attempt },
+        }));
+        self.owe_progress(0, now);
+    }
+
+    /// The service has taken the update that was owed.
+    pub(super) fn update_landed(&mut self, now: BootTime, out: &mut Effects) {
+        let Work::Busy(execution) = &mut self.work else { return };
+        match &execution.phase {
+            Phase::Announcing { step, attempt } => {
+                let (step, attempt) = (*step, *attempt);
+                self.start_step(step, attempt, now, out);
+            }
+            Phase::Adopting { .. } | Phase::Running(_) => {}
+            Phase::Reporting(verdict) => {
+                let verdict = Some(verdict.clone());
+                self.close(verdict, now, out);
+            }
+        }
+    }
+
+    fn start_step(&mut self, index: u32, attempt: u32, now: BootTime, out: &mut Effects) {
+        let time_limit = self.limit_of(index);
+        let Work::Busy(execution) = &mut self.work else { return };
+        let Some(step) = execution.document.as_ref().and_then(|document| step_at(document, index)).cloned()
+        else {
+            return;
+        };
+        let run = RunId { execution: execution.id.clone(), step: index, attempt };
+        execution.phase = Phase::Running(Running {
+            run: run.clone(),
+            stop: None,
+            limit_at: None,
+            check_at: Some(now.after(CHECK_AFTER)),
+            renew_at: now.after(RENEW_EVERY),
+        });
+        info!(job = %run.execution, step = index + 1, attempt, name = %step.name.escape_debug(), "Step starts");
+        let environment = self.environment_of(&run, &step);
+        let user_argument = matches!(step.action, Action::RunHandler { .. }) && self.is_steps_form();
+        self.save(Record::StepStarting { run: run.clone() }, out);
+        let grace = self.settings.grace;
+        out.push(Effect::Start(Box::new(StepRun {
+            run,
+            step,
+            user_argument,
+            environment,
+            time_limit,
+            grace,
+        })));
+    }
+
+    fn is_steps_form(&self) -> bool {
+        match &self.work {
+            Work::Busy(execution) => execution
+                .document
+                .as_ref()
+                .is_some_and(|document| document.form == jobs_protocol::document::Form::Steps),
+            Work::Idle | Work::Inspecting(_) => false,
+        }
+    }
+
+    fn environment_of(&self, run: &RunId, step: &Step) -> Vec<(String, String)> {
+        let mut environment = self.settings.environment.clone();
+        let own = [
+            ("JOB_ID", run.execution.job.to_string()),
+            ("THING_NAME", self.settings.thing_name.to_string()),
+            ("EXECUTION_NUMBER", run.execution.number.to_string()),
+            ("STEP_NAME", step.name.clone()),
+            ("STEP_INDEX", run.step.to_string()),
+            ("ATTEMPT", run.attempt.to_string()),
+        ];
+        environment.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        environment
+    }
+
+    pub(super) fn step_ended(
+        &mut self,
+        run: &RunId,
+        mut outcome: StepOutcome,
+        now: BootTime,
+        out: &mut Effects,
+    ) {
+        let Some(stop) = self.running(run).map(|running| running.stop) else {
+            debug!(%run, "A run has ended that nobody waits for");
+            out.push(Effect::Release { run: run.clone() });
+            return;
+        };
+        info!(job = %run.execution, step = run.step + 1, ending = ?outcome.ending, "Step ended");
+        if stop == Some(StopCause::OverAtService) {
+            self.close(None, now, out);
+            out.push(Effect::Release { run: run.clone() });
+            return;
+        }
+        if let (Some(StopCause::ServiceTimer), Ending::Stopped { killed }) = (stop, &outcome.ending) {
+            outcome.ending = Ending::TimedOut { killed: *killed };
+        }
+        self.judge_run(run, outcome, stop == Some(StopCause::AgentEnds), now, out);
+    }
+
+    /// Decides what follows on a run, and does it.
+    pub(super) fn judge_run(
+        &mut self,
+        run: &RunId,
+        outcome: StepOutcome,
+        agent_ends: bool,
+        now: BootTime,
+        out: &mut Effects,
+    ) {
+        let Work::Busy(execution) = &mut self.work else { return };
+        let Some(document) = execution.document.clone() else { return };
+        let cut_off = matches!(outcome.ending, Ending::Lost | Ending::Interrupted);
+        execution.ended.retain(|(step, _)| *step != run.step);
+        execution.ended.push((run.step, outcome.clone()));
+        let ended = execution.ended.clone();
+        let (id, version) = (execution.id.clone(), execution.version);
+        let again =
+            cut_off && step_at(&document, run.step).is_some_and(|step| self.may_rerun(step, run.attempt));
+        if again {
+            warn!(job = %id, step = run.step + 1, attempt = run.attempt + 1, "Interrupted: run again, as its policy says");
+            self.save(Record::StepEnded { run: run.clone(), outcome }, out);
+            self.announce_step(run.step, run.attempt + 1, now);
+            out.push(Effect::Release { run: run.clone() });
+            return;
+        }
+        let mut follows = what_follows(&document, &ended, &self.settings);
+        if agent_ends && matches!(follows, verdict::Next::Run(_)) {
+            let reason = "stopped because the agent was told to end; the remaining steps were not run";
+            follows = verdict::Next::Verdict(interrupted(reason));
+        }
+        match follows {
+            verdict::Next::Run(next) => {
+                self.save(Record::StepEnded { run: run.clone(), outcome }, out);
+                out.push(Effect::Release { run: run.clone() });
+                self.owe_progress(next, now);
+                self.start_step(next, 1, now, out);
+            }
+            verdict::Next::Verdict(verdict) => {
+                self.decide(id, version, verdict, Some(document), now, out);
+                out.push(Effect::Release { run: run.clone() });
+            }
+        }
+    }
+
+    /// Tells the service again that the execution is at work, and starts the step when it has agreed.
+    pub(super) fn announce_step(&mut self, step: u32, attempt: u32, now: BootTime) {
+        if let Work::Busy(execution) = &mut self.work {
+            execution.phase = Phase::Announcing { step, attempt };
+        }
+        self.owe_progress(step, now);
+    }
+
+    /// The end of an execution is decided: that is saved, and then owed to the service.
+    pub(super) fn decide(
+        &mut self,
+        id: ExecutionId,
+        version: VersionNumber,
+        verdict: Verdict,
+        document: Option<JobDocument>,
+        now: BootTime,
+        out: &mut Effects,
+    ) {
+        info!(job = %id, status = %verdict.status, "Job decided");
+        self.save(Record::Decided { execution: id.clone(), version, verdict: verdict.clone() }, out);
+        self.owe_report(id, version, verdict, document, now);
+    }
+
+    pub(super) fn owe_report(
+        &mut self,
+        id: ExecutionId,
+        version: VersionNumber,
+        verdict: Verdict,
+        document: Option<JobDocument>,
+        now: BootTime,
+    ) {
+        // What is heard from now on about the front of the list may already be about the next execution.
+        self.pending.forget_next();
+        let owed = Owed::new(
+            id.clone(),
+            version,
+            verdict.status,
+            verdict.details.clone(),
+            None,
+            now,
+            &mut self.dice,
+        );
+        self.doubt.drop_it();
+        self.work = Work::Busy(Box::new(Execution {
+            id,
+            version,
+            document,
+            ended: Vec::new(),
+            owed: Some(owed),
+            phase: Phase::Reporting(verdict),
+        }));
+    }
+
+    /// Finished here, and still open at the service: its verdict is sent again, and nothing is run.
+    fn report_again(&mut self, finished: Finished, version: VersionNumber, now: BootTime) {
+        let Finished { execution, verdict, .. } = finished;
+        warn!(job = %execution, "Finished here, but still open at the service: reporting it again");
+        let verdict =
+            verdict.unwrap_or_else(|| interrupted("it was stopped here because the service had ended it"));
+        self.owe_report(execution, version, verdict, None, now);
+    }
+
+    /// The service has said that the execution in hand is over: cancelled, timed out, removed or deleted.
+    pub(super) fn over_at_service(&mut self, now: BootTime, out: &mut Effects) {
+        let Work::Busy(execution) = &mut self.work else { return };
+        execution.owed = None;
+        self.doubt.drop_it();
+        match &mut execution.phase {
+            Phase::Announcing { .. } => {
+                let id = execution.id.clone();
+                let started = self.saved.current().is_some_and(|current| !current.runs.is_empty());
+                info!(job = %id, started, "Over at the service before the next step was started");
+                if started {
+                    self.close(None, now, out);
+                } else {
+                    self.save(Record::Dropped { execution: id }, out);
+                    self.work = Work::Idle;
+                    self.look_for_next(now, out);
+                }
+            }
+            Phase::Adopting { over_at_service, .. } => *over_at_service = true,
+            Phase::Running(running) => {
+                if running.stop != Some(StopCause::OverAtService) {
+                    warn!(job = %execution.id, "Over at the service: stopping the handler");
+                    if running.stop.is_none() {
+                        out.push(Effect::Stop { run: running.run.clone() });
+                    }
+                    running.stop = Some(StopCause::OverAtService);
+                }
+            }
+            Phase::Reporting(verdict) => {
+                let verdict = Some(verdict.clone());
+                info!(job = %execution.id, "Over at the service before its report was taken");
+                self.close(verdict, now, out);
+            }
+        }
+    }
+
+    /// Over on both sides.
+    pub(super) fn close(&mut self, verdict: Option<Verdict>, now: BootTime, out: &mut Effects) {
+        let Work::Busy(execution) = std::mem::replace(&mut self.work, Work::Idle) else { return };
+        info!(job = %execution.id, "Job closed");
+        let finished = Finished { execution: execution.id, version: execution.version, verdict };
+        self.save(Record::Closed(finished), out);
+        self.doubt.drop_it();
+        if self.leaving.take().is_some() {
+            out.push(Effect::Exit);
+        } else {
+            self.look_for_next(now, out);
+        }
+    }
+
+    /// Nothing is in hand: the news about the next execution is here, or on its way, or is asked for.
+    pub(super) fn look_for_next(&mut self, now: BootTime, out: &mut Effects) {
+        match self.pending.take_next() {
+            Next::Offer(offer) => self.consider(*offer, false, now, out),
+            Next::Nothing => self.ask_anyway(now),
+            Next::Unknown => self.next.due_at(now.after(NEWS_WITHIN)),
+        }
+    }
+
+    pub(super) fn running(&self, run: &RunId) -> Option<&Running> {
+        match &self.work {
+            Work::Busy(execution) => match &execution.phase {
+                Phase::Running(running) if running.run == *run => Some(running),
+                Phase::Announcing { .. }
+                | Phase::Adopting { .. }
+                | Phase::Running(_)
+                | Phase::Reporting(_) => None,
+            },
+            Work::Idle | Work::Inspecting(_) => None,
+        }
+    }
+
+    /// How long a step of the execution in hand may run.
+    pub(super) fn limit_of(&self, step: u32) -> Duration {
+        let Work::Busy(execution) = &self.work else { return self.settings.step_timeout };
+        let step = execution.document.as_ref().and_then(|document| step_at(document, step));
+        step.and_then(|step| self.policy_of(step).timeout).unwrap_or(self.settings.step_timeout)
+    }
+
+    fn policy_of(&self, step: &Step) -> HandlerPolicy {
+        match &step.action {
+            Action::RunHandler { handler, .. } => {
+                self.settings.handlers.get(handler).cloned().unwrap_or_default()
+            }
+            Action::RunCommand { .. } => HandlerPolicy::default(),
+        }
+    }
+
+    /// Whether a step may be started once more after so many attempts.
+    pub(super) fn may_rerun(&self, step: &Step, attempts: u32) -> bool {
+        let policy = self.policy_of(step);
+        policy.on_interruption == OnInterruption::Rerun && attempts < policy.max_attempts
+    }
+}
+
+/// The document of an offer, as text and read; or why it cannot be run.
+fn read_document(offer: JobExecution) -> Result<(String, JobDocument), String> {
+    let Some(raw) = offer.job_document else {
+        return Err("invalid job document: document: is missing".to_owned());
+    };
+    let document = JobDocument::parse(raw.get()).map_err(|error| error.to_string())?;
+    Ok((raw.get().to_owned(), document))
+}
+
+/// The step timer at the service for a step with that limit.
+pub(super) fn timer_for(limit: Duration) -> StepTimeout {
+    let span = limit.saturating_add(TIMER_SLACK);
+    StepTimeout::covering(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// How long a handler may go on when the service will end the execution in so many seconds: a tenth less, at most a
+/// minute less, so that the end is reported from here.
+pub(super) fn before_the_services_timer(seconds: i64) -> Duration {
+    let left = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    left.saturating_sub((left / 10).min(Duration::from_secs(60)))
+}

@@ -1,0 +1,274 @@
+//! What the agent saves: the record of its one execution, and the ledger of those that it has finished.
+//!
+//! A [`Record`] is appended before the deed that it belongs to; [`State`] is what the records amount to. This module
+//! holds the content; files are the shell's.
+
+use std::collections::VecDeque;
+
+use jobs_protocol::{ReportedStatus, StatusDetails, VersionNumber};
+use serde::{Deserialize, Serialize};
+
+use crate::{ExecutionId, RunId, StepOutcome};
+
+/// How many finished executions are remembered. The service offers an execution again only while it is its next
+/// one, so the newest few would do.
+pub const LEDGER_ENTRIES: usize = 128;
+
+/// One entry of the journal. New variants may be added; the meaning of one that was written never changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Record {
+    /// An execution will be worked on; the service is about to be told. Nothing of it has run.
+    Accepted {
+        /// Which.
+        execution: ExecutionId,
+        /// Its version as the service gave it.
+        version: VersionNumber,
+        /// The document, as it came.
+        document: String,
+    },
+    /// A step is about to be started.
+    StepStarting {
+        /// Which run of it.
+        run: RunId,
+    },
+    /// A step is over, and another one follows.
+    StepEnded {
+        /// Which run of it.
+        run: RunId,
+        /// How it ended.
+        outcome: StepOutcome,
+    },
+    /// The service is about to be told how the execution ended.
+    Decided {
+        /// Which.
+        execution: ExecutionId,
+        /// The version that the report expects.
+        version: VersionNumber,
+        /// The end of it.
+        verdict: Verdict,
+    },
+    /// The execution is over on both sides.
+    Closed(Finished),
+    /// The execution is over at the service, and nothing of it has run here.
+    Dropped {
+        /// Which.
+        execution: ExecutionId,
+    },
+}
+
+/// The status that is reported at the end, and its words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// SUCCEEDED, FAILED or REJECTED.
+    pub status: ReportedStatus,
+    /// What goes with it.
+    pub details: StatusDetails,
+}
+
+/// An execution that is over, in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finished {
+    /// Which.
+    pub execution: ExecutionId,
+    /// The last version known of it.
+    pub version: VersionNumber,
+    /// What happened here; none if it was stopped because the service had ended it.
+    pub verdict: Option<Verdict>,
+}
+
+/// The execution in hand, as far as it is saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Current {
+    /// Which.
+    pub execution: ExecutionId,
+    /// Its version when it was saved last.
+    pub version: VersionNumber,
+    /// Its document; none if it was refused unread.
+    pub document: Option<String>,
+    /// Every run that was started, with its outcome if that was saved.
+    pub runs: Vec<(RunId, Option<StepOutcome>)>,
+    /// Its end, if it is decided.
+    pub verdict: Option<Verdict>,
+}
+
+/// What all records together amount to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    current: Option<Current>,
+    ledger: VecDeque<Finished>,
+}
+
+impl State {
+    /// What a journal amounts to.
+    #[must_use]
+    pub fn from_records(records: impl IntoIterator<Item = Record>) -> Self {
+        let mut state = Self::default();
+        for record in records {
+            state.apply(&record);
+        }
+        state
+    }
+
+    /// The execution in hand.
+    #[must_use]
+    pub fn current(&self) -> Option<&Current> {
+        self.current.as_ref()
+    }
+
+    /// The ledger's entry for an execution.
+    #[must_use]
+    pub fn finished(&self, execution: &ExecutionId) -> Option<&Finished> {
+        self.ledger.iter().rev().find(|finished| finished.execution == *execution)
+    }
+
+    /// Adds a record. One that does not fit what came before it changes nothing that it does not name.
+    pub fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Accepted { execution, version, document } => {
+                self.current = Some(Current {
+                    execution: execution.clone(),
+                    version: *version,
+                    document: Some(document.clone()),
+                    runs: Vec::new(),
+                    verdict: None,
+                });
+            }
+            Record::StepStarting { run } => {
+                if let Some(current) = self.current_of(&run.execution) {
+                    current.runs.push((run.clone(), None));
+                }
+            }
+            Record::StepEnded { run, outcome } => {
+                if let Some(current) = self.current_of(&run.execution) {
+                    if let Some((_, saved)) = current.runs.iter_mut().find(|(started, _)| started == run) {
+                        *saved = Some(outcome.clone());
+                    }
+                }
+            }
+            Record::Decided { execution, version, verdict } => {
+                let document = self.current.take().filter(|current| current.execution == *execution);
+                self.current = Some(Current {
+                    execution: execution.clone(),
+                    version: *version,
+                    document: document.as_ref().and_then(|current| current.document.clone()),
+                    runs: document.map(|current| current.runs).unwrap_or_default(),
+                    verdict: Some(verdict.clone()),
+                });
+            }
+            Record::Closed(finished) => {
+                self.forget_current(&finished.execution);
+                self.ledger.retain(|older| older.execution != finished.execution);
+                self.ledger.push_back(finished.clone());
+                if self.ledger.len() > LEDGER_ENTRIES {
+                    self.ledger.pop_front();
+                }
+            }
+            Record::Dropped { execution } => self.forget_current(execution),
+        }
+    }
+
+    fn current_of(&mut self, execution: &ExecutionId) -> Option<&mut Current> {
+        self.current.as_mut().filter(|current| current.execution == *execution)
+    }
+
+    fn forget_current(&mut self, execution: &ExecutionId) {
+        if self.current_of(execution).is_some() {
+            self.current = None;
+        }
+    }
+
+    /// The fewest records that amount to the same: what a journal is rewritten with when it has grown.
+    #[must_use]
+    pub fn to_records(&self) -> Vec<Record> {
+        let mut records: Vec<Record> = self.ledger.iter().cloned().map(Record::Closed).collect();
+        let Some(current) = &self.current else { return records };
+        if let Some(document) = &current.document {
+            records.push(Record::Accepted {
+                execution: current.execution.clone(),
+                version: current.version,
+                document: document.clone(),
+            });
+        }
+        for (run, outcome) in &current.runs {
+            records.push(Record::StepStarting { run: run.clone() });
+            if let Some(outcome) = outcome {
+                records.push(Record::StepEnded { run: run.clone(), outcome: outcome.clone() });
+            }
+        }
+        if let Some(verdict) = &current.verdict {
+            records.push(Record::Decided {
+                execution: current.execution.clone(),
+                version: current.version,
+                verdict: verdict.clone(),
+            });
+        }
+        records
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jobs_protocol::{EpochSeconds, ExecutionNumber, JobId};
+
+    use super::*;
+    use crate::{Captured, Ending};
+
+    fn execution(job: &str) -> ExecutionId {
+        ExecutionId {
+            job: JobId::try_from(job).unwrap(),
+            number: ExecutionNumber::new(1),
+            queued_at: EpochSeconds(100),
+        }
+    }
+
+    fn finished(job: &str) -> Record {
+        Record::Closed(Finished { execution: execution(job), version: VersionNumber::new(3), verdict: None })
+    }
+
+    fn story() -> Vec<Record> {
+        let run = |step| RunId { execution: execution("b"), step, attempt: 1 };
+        let outcome = StepOutcome {
+            ending: Ending::Exited { code: 0 },
+            stdout: Captured::default(),
+            stderr: Captured::default(),
+            left_behind: 0,
+        };
+        let verdict = Verdict { status: ReportedStatus::Succeeded, details: StatusDetails::default() };
+        let version = VersionNumber::new(2);
+        vec![
+            finished("a"),
+            Record::Accepted { execution: execution("b"), version, document: "{}".to_owned() },
+            Record::StepStarting { run: run(0) },
+            Record::StepEnded { run: run(0), outcome },
+            Record::StepStarting { run: run(1) },
+            Record::Decided { execution: execution("b"), version, verdict },
+            Record::Closed(Finished { execution: execution("b"), version, verdict: None }),
+        ]
+    }
+
+    #[test]
+    fn a_rewritten_journal_amounts_to_the_same_at_every_point() {
+        let story = story();
+        for length in 0..=story.len() {
+            let state = State::from_records(story[..length].iter().cloned());
+            assert_eq!(State::from_records(state.to_records()), state, "after {length} records");
+        }
+    }
+
+    #[test]
+    fn the_ledger_is_bounded_and_keeps_the_newest() {
+        let jobs = (0..LEDGER_ENTRIES + 10).map(|n| finished(&format!("job-{n}")));
+        let state = State::from_records(jobs);
+        assert_eq!(state.to_records().len(), LEDGER_ENTRIES);
+        assert!(state.finished(&execution("job-9")).is_none());
+        assert!(state.finished(&execution("job-10")).is_some());
+    }
+
+    #[test]
+    fn records_survive_their_json() {
+        for record in story() {
+            let text = serde_json::to_string(&record).unwrap();
+            assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record, "{text}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What the operator has set, as far as decisions depend on it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jobs_protocol::ThingName;
+
+/// Settings of the agent's decisions.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The thing whose jobs are run.
+    pub thing_name: ThingName,
+    /// Facts of this device, for the conditions of documents.
+    pub facts: BTreeMap<String, String>,
+    /// Added to every handler's environment.
+    pub environment: Vec<(String, String)>,
+    /// Lines on standard error that a flat document tolerates if it does not say; none: any number.
+    pub default_allow_std_err_flat: Option<u64>,
+    /// The same for a step of the steps form.
+    pub default_allow_std_err_step: Option<u64>,
+    /// How long a step may run if its handler has no limit of its own.
+    pub step_timeout: Duration,
+    /// Between TERM and KILL.
+    pub grace: Duration,
+    /// By handler file name.
+    pub handlers: BTreeMap<String, HandlerPolicy>,
+    /// What becomes of a running handler when the agent is told to end.
+    pub on_stop: OnStop,
+    /// When the final step of a document is run.
+    pub final_step: FinalStep,
+}
+
+/// What holds for one handler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandlerPolicy {
+    /// Whether it may be run again when nobody knows whether it ran to its end.
+    pub on_interruption: OnInterruption,
+    /// How often it is started at most, all attempts counted.
+    pub max_attempts: u32,
+    /// How long it may run; none: the common limit.
+    pub timeout: Option<Duration>,
+}
+
+/// What follows when a handler was interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnInterruption {
+    /// The execution fails; the handler is not started again.
+    #[default]
+    NeverRerun,
+    /// It is started again, up to the limit of attempts.
+    Rerun,
+}
+
+/// What becomes of a running handler when the agent is told to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnStop {
+    /// It runs on; the next life of the agent takes it over.
+    #[default]
+    Keep,
+    /// It is stopped, and that is reported.
+    Terminate,
+}
+
+/// When the final step is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FinalStep {
+    /// After steps that have all passed.
+    #[default]
+    OnSuccess,
+    /// After a failure as well.
+    Always,
+}
+
+impl Settings {
+    /// The defaults, for one thing.
+    #[must_use]
+    pub fn new(thing_name: ThingName) -> Self {
+        Self {
+            thing_name,
+            facts: BTreeMap::new(),
+            environment: Vec::new(),
+            default_allow_std_err_flat: Some(0),
+            default_allow_std_err_step: None,
+            step_timeout: Duration::from_secs(24 * 60 * 60),
+            grace: Duration::from_secs(10),
+            handlers: BTreeMap::new(),
+            on_stop: OnStop::default(),
+            final_step: FinalStep::default(),
+        }
+    }
+}
+
+impl Default for HandlerPolicy {
+    fn default() -> Self {
+        Self { on_interruption: OnInterruption::default(), max_attempts: 1, timeout: None }
+    }
+}
