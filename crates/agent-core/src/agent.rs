@@ -332,7 +332,7 @@ impl Agent {
     /// Has the front of the list asked for at some time in any case.
     fn ask_anyway(&mut self, now: BootTime) {
         let early = self.dice.up_to(ASK_ANYWAY_EVERY / 4);
-        self.next.due_at(now.after(ASK_ANYWAY_EVERY.saturating_sub(early)));
+        self.next.put_off(now.after(ASK_ANYWAY_EVERY.saturating_sub(early)));
     }
 
     /// Owes the service a sign that the execution is at work, and a step timer that covers the step.

@@ -44,6 +44,13 @@ impl Inquiry {
         self.stand = Stand::Due(at);
     }
 
+    /// Asks only at that moment: the answer has come without asking. One that is under way stays so.
+    pub(crate) fn put_off(&mut self, at: BootTime) {
+        if !matches!(self.stand, Stand::Asked { .. }) {
+            self.stand = Stand::Due(at);
+        }
+    }
+
     /// Nothing is to be asked any more.
     pub(crate) fn drop_it(&mut self) {
         *self = Self::default();

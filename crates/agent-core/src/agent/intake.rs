@@ -46,6 +46,7 @@ impl Agent {
                 self.list_heard(now);
             }
             ServiceMessage::NotifyNext(notify) => {
+                self.ask_anyway(now);
                 self.pending.heard_next(notify.execution);
                 self.front_heard(false, now, out);
             }
