@@ -5,6 +5,7 @@
 //! be over.
 
 mod intake;
+mod offer;
 mod recovery;
 mod work;
 
