@@ -1,0 +1,64 @@
+//! `fleethand check-config`: says what is understood of the configuration and what is not. What only warns when
+//! the daemon starts is a mistake here, so that it is found at a desk. Starts nothing and connects nowhere.
+
+use std::io::{self, Write};
+
+use crate::chain::Chain;
+use crate::config::{self, ConfigError, Flags, Loaded, Remark, Surroundings};
+use crate::exit::Exit;
+use crate::handlers;
+use crate::link::{self, LinkError};
+
+/// Checks and writes the report, one line for each finding.
+pub(crate) fn check_config(flags: &Flags, out: &mut impl Write) -> io::Result<Result<(), Exit>> {
+    let (errors, notices) = match config::load(flags, &Surroundings::of_this_process()) {
+        Ok(loaded) => {
+            describe(&loaded, out)?;
+            let mut errors = loaded.faults;
+            errors.extend(link::credentials(&loaded.config).err().map(|error| unusable(&error)));
+            errors.extend(handlers::faults(&loaded.config.jobs));
+            (errors, loaded.notices)
+        }
+        Err(ConfigError::Complaints { mut complaints, faults, notices }) => {
+            complaints.extend(faults);
+            (complaints, notices)
+        }
+        Err(error) => {
+            writeln!(out, "error: {}", Chain(&error))?;
+            return Ok(Err(Exit::Config));
+        }
+    };
+    let mut lines = |word: &str, remarks: &[Remark]| {
+        remarks.iter().try_for_each(|remark| writeln!(out, "{word}: {remark}"))
+    };
+    lines("warning", &notices)?;
+    lines("error", &errors)?;
+    if errors.is_empty() {
+        writeln!(out, "the configuration is good")?;
+        return Ok(Ok(()));
+    }
+    Ok(Err(Exit::Config))
+}
+
+/// The file is named in the text, with its mend.
+fn unusable(error: &LinkError) -> Remark {
+    let key = match error {
+        LinkError::Tls(_) => "cert, key, root-ca",
+        LinkError::Settings(_) => "endpoint, port, thing-name",
+    };
+    Remark::new(key, Chain(error).to_string(), "the daemon would not start with that")
+}
+
+fn describe(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
+    let config = &loaded.config;
+    match &loaded.file {
+        Some(file) => writeln!(out, "read {}", file.display())?,
+        None => writeln!(out, "read no file")?,
+    }
+    writeln!(out, "thing {} at {} port {}", config.thing_name, config.endpoint, config.port)?;
+    if config.jobs.enabled {
+        writeln!(out, "handlers in {}", config.jobs.handler_directory.display())
+    } else {
+        writeln!(out, "jobs are switched off: none will be taken")
+    }
+}

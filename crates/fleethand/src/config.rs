@@ -1,0 +1,206 @@
+//! The configuration: found, read, put together, judged. [`load`] is the whole of it for the daemon; the
+//! modules below each do one part. Nothing here logs: what there is to say is handed back, because how and
+//! where to log is itself in the configuration.
+
+mod checked;
+mod facts;
+mod layers;
+mod raw;
+mod remark;
+mod rules;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+pub(crate) use checked::{Config, Jobs, Logging};
+pub(crate) use facts::Surroundings;
+pub(crate) use layers::TextError;
+pub(crate) use raw::{Foreign, RawConfig, RawJobs, RawLogging};
+pub(crate) use remark::Remark;
+
+/// The longest configuration file that is read, in bytes.
+const LONGEST_FILE: u64 = 64 * 1024;
+
+/// Where the Device Client keeps its files, below the home directory.
+const THEIR_DIRECTORY: &str = ".aws-iot-device-client";
+
+/// What the command line has to say about the configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Flags {
+    /// `--config-file`.
+    pub(crate) file: Option<PathBuf>,
+    /// `--http-proxy-config`.
+    pub(crate) proxy_file: Option<PathBuf>,
+    /// Every other flag, as the key it stands for.
+    pub(crate) keys: RawConfig,
+    /// Flags that were given and mean nothing here.
+    pub(crate) ignored: Vec<String>,
+}
+
+/// A configuration that the daemon can start with, and what is to be said about it.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    /// The file it was read from, if there was one.
+    pub(crate) file: Option<PathBuf>,
+    /// Features that are not here.
+    pub(crate) notices: Vec<Remark>,
+    /// Mistakes that do not keep the daemon from starting.
+    pub(crate) faults: Vec<Remark>,
+}
+
+/// Why there is no configuration to start with. Every one of these ends with exit code 78.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// The file cannot be read; one that was named must be there.
+    #[error("cannot read {path}", path = path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// Nobody writes such a long one.
+    #[error("{path} is longer than {LONGEST_FILE} bytes", path = path.display())]
+    TooLong { path: PathBuf },
+    /// The file is not what it should be.
+    #[error("{path}", path = path.display())]
+    Text {
+        path: PathBuf,
+        #[source]
+        source: TextError,
+    },
+    /// A value of the environment has a wrong type.
+    #[error("the layers of the configuration do not fit together")]
+    Layers(#[source] Box<figment::Error>),
+    /// Values that cannot be believed: all of them. `faults` and `notices` come along, for one reading.
+    #[error("{} in the configuration", count(complaints.len()))]
+    Complaints { complaints: Vec<Remark>, faults: Vec<Remark>, notices: Vec<Remark> },
+}
+
+fn count(complaints: usize) -> String {
+    if complaints == 1 { "1 mistake".to_owned() } else { format!("{complaints} mistakes") }
+}
+
+/// Finds, reads and judges the configuration.
+pub(crate) fn load(flags: &Flags, surroundings: &Surroundings) -> Result<Loaded, ConfigError> {
+    let mut faults = Vec::new();
+    let mut extra_complaints = Vec::new();
+    let places = places(surroundings);
+    let file = flags.file.clone().or_else(|| places.iter().find(|place| place.exists()).cloned());
+    let written = match &file {
+        Some(path) => {
+            faults.extend(writable_by_others(path, surroundings));
+            read(path)?
+        }
+        None => None,
+    };
+    let (raw, unknown) = written.map_or_else(Default::default, |tracked| (tracked.value, tracked.unknown));
+    let runtime = surroundings.home.as_ref().map(|home| home.join(THEIR_DIRECTORY).join(RUNTIME_FILE));
+    let provisioned = match runtime.filter(|path| path.exists()) {
+        Some(path) => read(&path)?.and_then(|tracked| tracked.value.runtime_config),
+        None => None,
+    };
+    let merged = layers::merge(&raw, std::env::vars_os(), &flags.keys, provisioned.as_ref())
+        .map_err(ConfigError::Layers)?;
+    let source =
+        file.as_ref().map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());
+    faults.extend(unknown.into_iter().chain(merged.unknown).map(|key| unknown_key(&key, &source)));
+    let mut judgement = checked::judge(&merged.value, surroundings);
+    judgement.notices.extend(
+        flags.ignored.iter().map(|flag| {
+            Remark::new(flag, "this flag belongs to a feature that is not here", "it is ignored")
+        }),
+    );
+    faults.append(&mut judgement.faults);
+    extra_complaints.extend(enabled_proxy(flags, surroundings)?);
+    match judgement.config {
+        Ok(config) if extra_complaints.is_empty() => {
+            Ok(Loaded { config, file, notices: judgement.notices, faults })
+        }
+        outcome => {
+            let mut complaints = outcome.err().unwrap_or_default();
+            complaints.append(&mut extra_complaints);
+            if file.is_none() {
+                complaints.push(no_file(&places));
+            }
+            Err(ConfigError::Complaints { complaints, faults, notices: judgement.notices })
+        }
+    }
+}
+
+const RUNTIME_FILE: &str = "aws-iot-device-client-runtime.conf";
+const PROXY_FILE: &str = "http-proxy.conf";
+const THEIR_FILE: &str = "aws-iot-device-client.conf";
+
+/// Where the file is looked for if none is named, in this order: ours, then the Device Client's.
+fn places(surroundings: &Surroundings) -> Vec<PathBuf> {
+    let directory = std::env::var_os("CONFIGURATION_DIRECTORY");
+    // systemd joins several with colons; ours is the first.
+    let directory = directory.as_deref().and_then(|list| std::env::split_paths(list).next());
+    directory
+        .map(|directory| directory.join("fleethand.conf"))
+        .into_iter()
+        .chain([PathBuf::from("/etc/fleethand/fleethand.conf")])
+        .chain(surroundings.home.as_ref().map(|home| home.join(THEIR_DIRECTORY).join(THEIR_FILE)))
+        .chain([Path::new("/etc").join(THEIR_DIRECTORY).join(THEIR_FILE)])
+        .collect()
+}
+
+fn no_file(places: &[PathBuf]) -> Remark {
+    let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+    let what = format!("no configuration file was found (looked for: {})", places.join(", "));
+    Remark::new("--config-file", what, "name the file")
+}
+
+fn unknown_key(key: &str, source: &str) -> Remark {
+    Remark::new(key, format!("no such key is known (in {source})"), "correct its spelling or remove it")
+}
+
+fn read(path: &Path) -> Result<Option<layers::Tracked>, ConfigError> {
+    let text = text_of(path)?;
+    layers::parse(&text).map(Some).map_err(|source| ConfigError::Text { path: path.to_owned(), source })
+}
+
+/// The text of a file, read no further than the limit.
+fn text_of(path: &Path) -> Result<String, ConfigError> {
+    let failed = |source| ConfigError::Read { path: path.to_owned(), source };
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(LONGEST_FILE + 1).read_to_string(&mut text));
+    if read.map_err(failed)? as u64 > LONGEST_FILE {
+        return Err(ConfigError::TooLong { path: path.to_owned() });
+    }
+    Ok(text)
+}
+
+/// Whoever can write the file can run what he likes; still no reason to leave a board without its agent.
+fn writable_by_others(path: &Path, surroundings: &Surroundings) -> Option<Remark> {
+    let facts = (surroundings.look)(path).ok()?;
+    (facts.mode & 0o022 != 0).then(|| {
+        let what = format!("{} can be changed by others (mode {:03o})", path.display(), facts.mode);
+        Remark::new("--config-file", what, format!("run: chmod go-w {}", path.display()))
+    })
+}
+
+/// The Device Client keeps its proxy in a file of its own. One that is switched on would have to be used.
+fn enabled_proxy(flags: &Flags, surroundings: &Surroundings) -> Result<Option<Remark>, ConfigError> {
+    #[derive(serde::Deserialize)]
+    struct Proxy {
+        /// All that is read: the file also holds a password.
+        #[serde(rename = "http-proxy-enabled", default)]
+        enabled: bool,
+    }
+    let theirs = || surroundings.home.as_ref().map(|home| home.join(THEIR_DIRECTORY).join(PROXY_FILE));
+    let Some(path) = flags.proxy_file.clone().or_else(|| theirs().filter(|path| path.exists())) else {
+        return Ok(None);
+    };
+    let text = text_of(&path)?;
+    let proxy: Proxy = serde_json::from_str(&text).map_err(|source| ConfigError::Text {
+        path: path.clone(),
+        source: TextError::Syntax { line: source.line(), column: source.column(), source },
+    })?;
+    Ok(proxy.enabled.then(|| {
+        let what = format!("{} asks for a proxy, and this agent connects directly", path.display());
+        Remark::new("http-proxy-enabled", what, "set it to false there, or remove the file")
+    }))
+}

@@ -1,0 +1,347 @@
+//! Puts the layers together: defaults, then the file, then the environment, then the flags; and last what
+//! fleet provisioning of the Device Client has written, which overrides even the flags, as it does there.
+//! figment is named in this module only, and used for nothing but the merging. Reading the file is done
+//! with `serde_json`, whose errors know line and column.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use figment::providers::Serialized;
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+use serde::Deserialize;
+
+use super::raw::{self, RawConfig};
+
+/// Names in the environment begin with this; `__` stands for the dot, `_` for the hyphen:
+/// `FLEETHAND_JOBS__HANDLER_DIRECTORY` is `jobs.handler-directory`.
+pub(crate) const ENVIRONMENT_PREFIX: &str = "FLEETHAND_";
+
+/// Variables with the prefix that are no configuration keys.
+const NOT_KEYS: [&str; 1] = [crate::perform::CRASH_HOOK];
+
+/// Keys that are no text. In the environment everything is text, and `42` may well be a thing's name, so what
+/// is read as a number or a switch is said here.
+const NOT_TEXT: [&str; 7] = [
+    "port",
+    "logging.enable-sdk-logging",
+    "jobs.enabled",
+    "jobs.step-timeout-seconds",
+    "jobs.grace-seconds",
+    "jobs.default-allow-std-err.flat",
+    "jobs.default-allow-std-err.steps",
+];
+
+/// Sections whose members have names of the operator's own. A variable's name cannot spell them (it has lost
+/// its case, and has no dots), so they stand in the file only.
+const FILE_ONLY: [&str; 3] = ["jobs.facts.", "jobs.environment.", "jobs.handlers."];
+
+/// A parsed layer, and the keys in it that nobody asked for.
+#[derive(Debug)]
+pub(crate) struct Tracked {
+    pub(crate) value: RawConfig,
+    pub(crate) unknown: Vec<String>,
+}
+
+impl<'de> Deserialize<'de> for Tracked {
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let mut unknown = Vec::new();
+        let value = serde_ignored::deserialize(input, |path| unknown.extend(unasked(&path)))?;
+        Ok(Self { value, unknown })
+    }
+}
+
+/// Why the text of a file could not be read as a configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TextError {
+    /// Not JSON at all.
+    #[error("not valid JSON at line {line}, column {column}")]
+    Syntax {
+        line: usize,
+        column: usize,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// JSON, with a value of a wrong type.
+    #[error("{key}: wrong type at line {line}, column {column}")]
+    Type {
+        key: String,
+        line: usize,
+        column: usize,
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// Reads the text of a configuration file. Members whose name begins with `_` are comments.
+pub(crate) fn parse(text: &str) -> Result<Tracked, TextError> {
+    let mut unknown = Vec::new();
+    let mut json = serde_json::Deserializer::from_str(text);
+    let mut note = |path: serde_ignored::Path<'_>| unknown.extend(unasked(&path));
+    let value = serde_path_to_error::deserialize(serde_ignored::Deserializer::new(&mut json, &mut note))
+        .map_err(|error| {
+            let key = error.path().to_string();
+            let source = error.into_inner();
+            let (line, column) = (source.line(), source.column());
+            match source.classify() {
+                serde_json::error::Category::Data => TextError::Type { key, line, column, source },
+                serde_json::error::Category::Io
+                | serde_json::error::Category::Syntax
+                | serde_json::error::Category::Eof => TextError::Syntax { line, column, source },
+            }
+        })?;
+    json.end().map_err(|source| TextError::Syntax {
+        line: source.line(),
+        column: source.column(),
+        source,
+    })?;
+    Ok(Tracked { value, unknown })
+}
+
+/// The key of an ignored member, or `None` for a comment.
+fn unasked(path: &serde_ignored::Path<'_>) -> Option<String> {
+    fn keys(path: &serde_ignored::Path<'_>, out: &mut Vec<String>) {
+        match path {
+            serde_ignored::Path::Root => {}
+            serde_ignored::Path::Seq { parent, index } => {
+                keys(parent, out);
+                out.push(index.to_string());
+            }
+            serde_ignored::Path::Map { parent, key } => {
+                keys(parent, out);
+                out.push(key.clone());
+            }
+            serde_ignored::Path::Some { parent }
+            | serde_ignored::Path::NewtypeStruct { parent }
+            | serde_ignored::Path::NewtypeVariant { parent } => keys(parent, out),
+        }
+    }
+    let mut names = Vec::new();
+    keys(path, &mut names);
+    let comment = names.last().is_some_and(|name| name.starts_with('_'));
+    let taken_apart_elsewhere = names.first().is_some_and(|name| name == "runtime-config");
+    (!comment && !taken_apart_elsewhere).then(|| names.join("."))
+}
+
+/// Merges the layers. `variables` is the environment; `provisioned` the runtime file of fleet provisioning.
+/// The error names key and layer.
+pub(crate) fn merge(
+    file: &RawConfig,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+    flags: &RawConfig,
+    provisioned: Option<&raw::RawRuntime>,
+) -> Result<Tracked, Box<figment::Error>> {
+    let (file_only, settings): (BTreeMap<_, _>, BTreeMap<_, _>) = settings(variables)
+        .into_iter()
+        .partition(|(key, _)| FILE_ONLY.iter().any(|section| key.starts_with(section)));
+    let mut figment = Figment::from(Serialized::defaults(raw::defaults()))
+        .merge(Serialized::defaults(file))
+        .merge(Environment(settings))
+        .merge(Serialized::defaults(flags));
+    if let Some(runtime) =
+        provisioned.or(file.runtime_config.as_ref()).filter(|runtime| runtime.is_complete())
+    {
+        figment = figment
+            .merge(Serialized::default("cert", &runtime.cert))
+            .merge(Serialized::default("key", &runtime.key))
+            .merge(Serialized::default("thing-name", &runtime.thing_name));
+    }
+    let mut tracked: Tracked = figment.extract().map_err(Box::new)?;
+    tracked.unknown.extend(file_only.into_keys());
+    Ok(tracked)
+}
+
+impl raw::RawRuntime {
+    /// The Device Client takes the runtime file only when provisioning was completed and nothing is missing.
+    fn is_complete(&self) -> bool {
+        self.completed_fp && !self.cert.is_empty() && !self.key.is_empty() && !self.thing_name.is_empty()
+    }
+}
+
+/// The environment's share, by key. A variable that is not UTF-8 is no setting of ours.
+fn settings(variables: impl IntoIterator<Item = (OsString, OsString)>) -> BTreeMap<String, String> {
+    let mut settings = BTreeMap::new();
+    for (name, value) in variables {
+        let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) else { continue };
+        let Some(key) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
+        if !key.is_empty() && !NOT_KEYS.contains(&name.as_str()) {
+            settings.insert(key.to_ascii_lowercase().replace("__", ".").replace('_', "-"), value);
+        }
+    }
+    settings
+}
+
+/// The environment as a layer.
+struct Environment(BTreeMap<String, String>);
+
+impl Provider for Environment {
+    fn metadata(&self) -> Metadata {
+        Metadata::named("environment").interpolater(|_, keys| {
+            format!("{ENVIRONMENT_PREFIX}{}", keys.join("__").replace('-', "_").to_ascii_uppercase())
+        })
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let mut layer = Dict::new();
+        for (key, text) in &self.0 {
+            let value = if NOT_TEXT.contains(&key.as_str()) {
+                serde_json::from_str(text).unwrap_or_else(|_| Value::from(text.as_str()))
+            } else {
+                Value::from(text.as_str())
+            };
+            if let Some(nested) = figment::util::nest(key, value).into_dict() {
+                graft(&mut layer, nested);
+            }
+        }
+        Ok(Profile::Default.collect(layer))
+    }
+}
+
+/// Adds the members of one nested dictionary to another, level by level.
+fn graft(into: &mut Dict, from: Dict) {
+    for (key, value) in from {
+        match (into.remove(&key), value) {
+            (Some(Value::Dict(tag, mut held)), Value::Dict(_, more)) => {
+                graft(&mut held, more);
+                into.insert(key, Value::Dict(tag, held));
+            }
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect()
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_over_the_file_over_the_defaults() {
+        let file = parse(r#"{"endpoint": "file", "thing-name": "file", "cert": "file"}"#).unwrap().value;
+        let flags = RawConfig { endpoint: Some("flag".into()), ..RawConfig::default() };
+        let env = variables(&[("FLEETHAND_ENDPOINT", "env"), ("FLEETHAND_THING_NAME", "env")]);
+        let merged = merge(&file, env, &flags, None).unwrap().value;
+        assert_eq!(merged.endpoint.as_deref(), Some("flag"));
+        assert_eq!(merged.thing_name.as_deref(), Some("env"));
+        assert_eq!(merged.cert.as_deref(), Some("file"));
+        assert_eq!(merged.port, Some(8883));
+    }
+
+    #[test]
+    fn two_underscores_are_a_level_and_one_is_a_hyphen() {
+        let env = variables(&[
+            ("FLEETHAND_JOBS__HANDLER_DIRECTORY", "/h"),
+            ("FLEETHAND_JOBS__ENABLED", "false"),
+            ("FLEETHAND_PORT", "443"),
+        ]);
+        let merged = merge(&RawConfig::default(), env, &RawConfig::default(), None).unwrap().value;
+        assert_eq!(merged.jobs.handler_directory.as_deref(), Some("/h"));
+        assert_eq!((merged.jobs.enabled, merged.port), (Some(false), Some(443)));
+    }
+
+    #[test]
+    fn a_thing_may_be_called_42_in_the_environment() {
+        let env = variables(&[("FLEETHAND_THING_NAME", "42"), ("FLEETHAND_KEY", "true")]);
+        let merged = merge(&RawConfig::default(), env, &RawConfig::default(), None).unwrap().value;
+        assert_eq!((merged.thing_name.as_deref(), merged.key.as_deref()), (Some("42"), Some("true")));
+    }
+
+    #[test]
+    fn every_key_that_is_no_text_is_listed() {
+        fn walk(prefix: &str, value: &serde_json::Value, found: &mut Vec<String>) {
+            let serde_json::Value::Object(members) = value else { return };
+            for (name, member) in members {
+                let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                if member.is_number() || member.is_boolean() {
+                    found.push(key.clone());
+                }
+                walk(&key, member, found);
+            }
+        }
+        let mut found = Vec::new();
+        walk("", &serde_json::to_value(raw::defaults()).unwrap(), &mut found);
+        assert!(found.len() >= 4);
+        for key in found.into_iter().filter(|key| !FILE_ONLY.iter().any(|section| key.starts_with(section))) {
+            assert!(NOT_TEXT.contains(&key.as_str()), "{key}");
+        }
+    }
+
+    #[test]
+    fn names_of_the_operators_own_cannot_be_set_by_a_variable() {
+        let env = variables(&[("FLEETHAND_JOBS__ENVIRONMENT__PATH", "/x")]);
+        let merged = merge(&RawConfig::default(), env, &RawConfig::default(), None).unwrap();
+        assert!(merged.value.jobs.environment.is_empty());
+        assert_eq!(merged.unknown, ["jobs.environment.path"]);
+    }
+
+    #[test]
+    fn a_policy_in_the_file_is_laid_over_the_built_in_one() {
+        let file =
+            parse(r#"{"jobs": {"handlers": {"reboot.sh": {"max-attempts": 5}, "a.b": {}}}}"#).unwrap().value;
+        let merged = merge(&file, variables(&[]), &RawConfig::default(), None).unwrap().value.jobs.handlers;
+        assert_eq!(merged["reboot.sh"].max_attempts, Some(5));
+        assert_eq!(merged["reboot.sh"].on_interruption.as_deref(), Some("rerun"));
+        assert!(merged.contains_key("a.b"));
+    }
+
+    #[test]
+    fn a_wrong_number_in_the_environment_names_the_variable() {
+        let env = variables(&[("FLEETHAND_PORT", "many")]);
+        let error = merge(&RawConfig::default(), env, &RawConfig::default(), None).unwrap_err();
+        assert!(error.to_string().contains("FLEETHAND_PORT"), "{error}");
+    }
+
+    #[test]
+    fn unknown_keys_are_named_with_their_path_and_comments_are_not() {
+        let tracked =
+            parse(r#"{"_comment": "x", "endpont": "x", "jobs": {"handler-dir": "/", "_why": 1}, "logging": {"levle": 1}}"#)
+                .unwrap();
+        assert_eq!(tracked.unknown, ["endpont", "jobs.handler-dir", "logging.levle"]);
+        let env = variables(&[("FLEETHAND_ENDPONT", "x")]);
+        let merged = merge(&RawConfig::default(), env, &RawConfig::default(), None).unwrap();
+        assert_eq!(merged.unknown, ["endpont"]);
+    }
+
+    #[test]
+    fn every_key_of_the_device_client_is_known() {
+        let tracked = parse(include_str!("../../tests/device-client.json")).unwrap();
+        assert_eq!(tracked.unknown, [""; 0]);
+    }
+
+    #[test]
+    fn bad_json_is_reported_with_line_and_column() {
+        let error = parse("{\n  \"endpoint\": \"a\",\n  \"cert\" \"b\"\n}").unwrap_err();
+        assert!(matches!(error, TextError::Syntax { line: 3, column: 10, .. }), "{error:?}");
+        assert!(matches!(parse("{} {}").unwrap_err(), TextError::Syntax { .. }));
+    }
+
+    #[test]
+    fn a_value_of_a_wrong_type_is_reported_with_its_key() {
+        let error = parse("{\n  \"jobs\": {\"enabled\": \"yes\"}\n}").unwrap_err();
+        assert!(matches!(&error, TextError::Type { key, line: 2, .. } if key == "jobs.enabled"), "{error:?}");
+    }
+
+    #[test]
+    fn what_fleet_provisioning_has_written_wins_once_it_is_complete() {
+        let runtime = |done| raw::RawRuntime {
+            completed_fp: done,
+            cert: "/c".into(),
+            key: "/k".into(),
+            thing_name: "born".into(),
+        };
+        let flags = RawConfig { thing_name: Some("flag".into()), ..RawConfig::default() };
+        let merged = |done| {
+            merge(&RawConfig::default(), variables(&[]), &flags, Some(&runtime(done)))
+                .unwrap()
+                .value
+                .thing_name
+        };
+        assert_eq!(merged(true).as_deref(), Some("born"));
+        assert_eq!(merged(false).as_deref(), Some("flag"));
+    }
+}

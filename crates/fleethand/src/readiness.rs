@@ -1,0 +1,74 @@
+//! Waiting for a descriptor of our own to become readable: the pidfd of a keeper, a timer of the kernel. What is
+//! then to be read, if anything, is the caller's business.
+//!
+//! The only unsafe code of the daemon stands here, because the runtime has no safe way to watch a descriptor of
+//! a kind that it does not know.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use tokio::io::unix::AsyncFd;
+
+/// A descriptor that the runtime watches.
+#[derive(Debug)]
+pub(crate) struct Readiness(AsyncFd<OwnedFd>);
+
+impl Readiness {
+    /// Begins to watch. Needs a running runtime.
+    pub(crate) fn watch(fd: OwnedFd) -> io::Result<Self> {
+        #[expect(
+            unsafe_code,
+            reason = "the safe constructors of the runtime are deprecated, being unsound for other types"
+        )]
+        // SAFETY: an `OwnedFd` always gives the same descriptor, which is open as long as the value lives; it is
+        // moved into the `AsyncFd` here and never taken out again.
+        let watched = unsafe { AsyncFd::register(fd) };
+        Ok(Self(watched?))
+    }
+
+    /// Waits until there is something to read, and leaves it there. Safe to cancel.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        self.0.readable().await.map(drop)
+    }
+
+    /// Reads, as soon as there is something. Safe to cancel: then nothing has been read.
+    pub(crate) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let mut ready = self.0.readable().await?;
+            if let Ok(result) = ready.try_io(|fd| Ok(rustix::io::read(fd, &mut *buffer)?)) {
+                return result;
+            }
+        }
+    }
+}
+
+impl AsFd for Readiness {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.get_ref().as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_descriptor_is_readable_when_there_is_something_to_read_and_not_before() {
+        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+        let readiness = Readiness::watch(read).unwrap();
+        {
+            let mut waiting = pin!(readiness.readable());
+            assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        rustix::io::write(&write, b"x").unwrap();
+        readiness.readable().await.unwrap();
+        let mut buffer = [0; 8];
+        assert_eq!(readiness.read(&mut buffer).await.unwrap(), 1);
+        let mut reading = pin!(readiness.read(&mut buffer));
+        assert!(reading.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+}

@@ -1,0 +1,189 @@
+//! The command line of the built daemon: what is said about a configuration, and the exit code.
+
+mod bench;
+
+use bench::{Bench, GOOD};
+
+#[test]
+fn a_good_configuration_is_good() {
+    let bench = Bench::new();
+    bench.config(GOOD);
+    let said = bench.run(&["check-config", "--config-file", bench.file()]);
+    assert_eq!(said.code, 0, "{}", said.text);
+    assert!(said.text.contains("the configuration is good"), "{}", said.text);
+    assert!(said.text.contains("thing board-7 at localhost port 8883"), "{}", said.text);
+}
+
+#[test]
+fn all_complaints_come_at_once_each_with_its_key_and_its_mend() {
+    let bench = Bench::new();
+    bench.config(r#"{"endpoint": "https://a.example:8883/", "port": 0, "cert": "/nowhere/c.pem", "logging": {"level": "LOUD"}}"#);
+    for words in [&["check-config"][..], &["run"], &[]] {
+        let said = bench.run(&[words, &["--config-file", bench.file()]].concat());
+        assert_eq!(said.code, 78, "{}", said.text);
+        for part in [
+            "endpoint: `https://a.example:8883/` has a scheme; write the host name alone",
+            "port: is 0; give a whole number from 1 to 65535",
+            "thing-name: is missing",
+            "cert: /nowhere/c.pem cannot be read",
+            "key: is missing",
+            "logging.level: `LOUD` is no level",
+        ] {
+            assert!(said.text.contains(part), "{part:?} is not in:\n{}", said.text);
+        }
+    }
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused_with_the_command_that_mends_it() {
+    let bench = Bench::new();
+    bench.config(GOOD);
+    bench.chmod("device.key", 0o644);
+    let said = bench.run(&["--config-file", bench.file()]);
+    assert_eq!(said.code, 78, "{}", said.text);
+    assert!(said.text.contains(&format!("run: chmod 600 {}", bench.path("device.key"))), "{}", said.text);
+}
+
+#[test]
+fn a_key_of_another_certificate_is_found_before_the_first_connection() {
+    let bench = Bench::new();
+    bench.config(GOOD);
+    bench.another_key();
+    for word in ["check-config", "run"] {
+        let said = bench.run(&[word, "--config-file", bench.file()]);
+        assert_eq!(said.code, 78, "{}", said.text);
+        assert!(said.text.contains("does not belong to the certificate"), "{}", said.text);
+    }
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there() {
+    let bench = Bench::new();
+    let said = bench.run(&["--config-file", "/nowhere/fleethand.conf"]);
+    assert_eq!(said.code, 78, "{}", said.text);
+    assert!(said.text.contains("cannot read /nowhere/fleethand.conf"), "{}", said.text);
+}
+
+#[test]
+fn without_any_file_it_is_said_where_one_was_looked_for() {
+    let bench = Bench::new();
+    let said = bench.run(&["check-config"]);
+    assert_eq!(said.code, 78, "{}", said.text);
+    assert!(said.text.contains("/etc/fleethand/fleethand.conf"), "{}", said.text);
+    assert!(said.text.contains(".aws-iot-device-client/aws-iot-device-client.conf"), "{}", said.text);
+}
+
+#[test]
+fn an_unknown_key_is_an_error_for_the_check() {
+    let bench = Bench::new();
+    bench.config(&GOOD.replacen('{', r#"{"endpont": "x", "_note": "a comment","#, 1));
+    let said = bench.run(&["check-config", "--config-file", bench.file()]);
+    assert_eq!(said.code, 78, "{}", said.text);
+    assert!(said.text.contains("error: endpont: no such key is known"), "{}", said.text);
+    assert!(!said.text.contains("_note"), "{}", said.text);
+}
+
+#[test]
+fn what_is_not_json_is_reported_with_line_and_column() {
+    let bench = Bench::new();
+    bench.config("{\n  \"endpoint\": \"a\",\n  \"cert\" \"b\"\n}");
+    let said = bench.run(&["--config-file", bench.file()]);
+    assert_eq!(said.code, 78, "{}", said.text);
+    assert!(said.text.contains("line 3, column 10"), "{}", said.text);
+}
+
+#[test]
+fn a_file_too_long_to_be_a_configuration_is_not_read() {
+    let bench = Bench::new();
+    bench.config(&format!("{{\"_\": \"{}\"}}", "x".repeat(70_000)));
+    let said = bench.run(&["check-config", "--config-file", bench.file()]);
+    assert_eq!(said.code, 78, "{}", said.text);
+    assert!(said.text.contains("is longer than 65536 bytes"), "{}", said.text);
+}
+
+#[test]
+fn features_that_are_not_here_bring_one_warning_each_and_no_failure() {
+    let bench = Bench::new();
+    bench.config(&GOOD.replacen(
+        '{',
+        r#"{"tunneling": {"enabled": true}, "samples": {"pub-sub": {"enabled": true}}, "device-defender": {"enabled": false},"#,
+        1,
+    ));
+    let said = bench.run(&["check-config", "--config-file", bench.file(), "--enable-sdk-logging"]);
+    assert_eq!(said.code, 0, "{}", said.text);
+    assert_eq!(said.text.matches("warning: ").count(), 3, "{}", said.text);
+}
+
+#[test]
+fn a_secure_element_or_a_proxy_that_is_switched_on_is_an_error() {
+    let bench = Bench::new();
+    bench.config(&GOOD.replacen(
+        '{',
+        r#"{"secure-element": {"enabled": true, "secure-element-pin": "sesame"},"#,
+        1,
+    ));
+    bench.write("proxy.conf", r#"{"http-proxy-enabled": true, "http-proxy-password": "sesame"}"#);
+    let proxy = bench.path("proxy.conf");
+    let said =
+        bench.run(&["--config-file", bench.file(), "--http-proxy-config", &proxy, "--log-level", "TRACE"]);
+    assert_eq!(said.code, 78, "{}", said.text);
+    assert!(said.text.contains("secure-element.enabled: "), "{}", said.text);
+    assert!(said.text.contains("http-proxy-enabled: "), "{}", said.text);
+    assert!(!said.text.contains("sesame"), "a secret is told:\n{}", said.text);
+}
+
+#[test]
+fn the_environment_and_flags_lie_over_the_file() {
+    let bench = Bench::new();
+    bench.config(GOOD);
+    let variables = [("FLEETHAND_THING_NAME", "from-environment"), ("FLEETHAND_PORT", "1883")];
+    let said = bench.run_with(&["check-config", "--config-file", bench.file(), "--port", "443"], &variables);
+    assert_eq!(said.code, 0, "{}", said.text);
+    assert!(said.text.contains("thing from-environment at localhost port 443"), "{}", said.text);
+}
+
+#[test]
+fn a_command_line_that_is_not_understood_ends_with_64() {
+    let bench = Bench::new();
+    for words in [&["--endpont", "x"][..], &["fly"], &["--port", "many"]] {
+        let said = bench.run(words);
+        assert_eq!(said.code, 64, "{words:?}: {}", said.text);
+    }
+}
+
+#[test]
+fn help_and_version_end_with_0() {
+    let bench = Bench::new();
+    let version = bench.run(&["--version"]);
+    assert_eq!((version.code, version.text.trim()), (0, concat!("fleethand ", env!("CARGO_PKG_VERSION"))));
+    let help = bench.run(&["--help"]);
+    assert_eq!(help.code, 0);
+    assert!(!help.text.contains("keeper") && !help.text.contains("secure-element-pin"), "{}", help.text);
+}
+
+/// The files that are shipped, with their paths moved and the place-holders of the operator filled in.
+#[test]
+fn every_shipped_example_passes_the_check() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+    let mut found = 0;
+    for entry in std::fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "conf") {
+            continue;
+        }
+        found += 1;
+        let bench = Bench::new();
+        let text = std::fs::read_to_string(&path).unwrap();
+        bench.config(
+            &text
+                .replace("/etc/fleethand/device.pem.crt", "DIR/device.pem")
+                .replace("/etc/fleethand/device.pem.key", "DIR/device.key")
+                .replace("/etc/fleethand/AmazonRootCA1.pem", "DIR/ca.pem")
+                .replace("/etc/fleethand/handlers", "DIR/handlers"),
+        );
+        let said = bench.run(&["check-config", "--config-file", bench.file()]);
+        assert_eq!(said.code, 0, "{}: {}", path.display(), said.text);
+        assert!(!said.text.contains("warning"), "{}: {}", path.display(), said.text);
+    }
+    assert!(found >= 2, "the examples are not where they were");
+}
