@@ -79,6 +79,11 @@ impl Link {
         }
     }
 
+    /// Why there is no connection, as far as known.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.told.as_deref()
+    }
+
     /// Hands a message over. What is not taken is not lost: the core asks again.
     pub(crate) fn publish(&self, topic: &str, payload: Vec<u8>) {
         tracing::trace!(%topic, payload = %String::from_utf8_lossy(&payload), "Sent");

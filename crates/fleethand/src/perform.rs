@@ -88,7 +88,7 @@ struct CrashHook {
 impl CrashHook {
     fn from_environment() -> Self {
         let wanted = if cfg!(debug_assertions) { std::env::var(CRASH_HOOK).ok() } else { None };
-        Self { left: wanted.and_then(|count| count.parse().ok()) }
+        Self { left: wanted.and_then(|count| count.parse().ok()).filter(|count| *count > 0) }
     }
 
     fn after_effect(&mut self) {

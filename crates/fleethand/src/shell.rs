@@ -47,7 +47,11 @@ impl Shell {
                 flow = self.tell(answer)?;
                 continue;
             }
-            self.notify.status(&self.agent.status());
+            let doing = self.agent.status();
+            self.notify.status(&match self.hands.link.trouble() {
+                Some(trouble) => format!("{doing} ({trouble})"),
+                None => doing,
+            });
             flow = match self.woken(pulse_at).await {
                 Woken::Event(event) => self.tell(event)?,
                 Woken::Deadline if self.agent.deadline().is_some_and(|deadline| deadline <= clock::now()) => {

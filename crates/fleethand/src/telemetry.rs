@@ -2,12 +2,13 @@
 //! opened again on SIGHUP. One of them, never two. What is worth a line is decided where the line is written;
 //! here it is made sure that no line can be forged by what the cloud sends.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::fs::{Mode, OFlags};
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
@@ -18,7 +19,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::config::Logging;
 
 /// Mode of a log file that is created: thing names and job ids are nobody else's business.
-const LOG_FILE_MODE: u32 = 0o600;
+const LOG_FILE_MODE: Mode = Mode::from_raw_mode(0o600);
 
 /// What can be done to the log after it has been started.
 #[derive(Debug)]
@@ -180,13 +181,8 @@ impl Write for LogFile {
 
 /// Opens for appending. Something else than a file (a pipe nobody reads) could block the daemon for good.
 fn append_to(path: &Path) -> io::Result<File> {
-    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(LOG_FILE_MODE)
-        .custom_flags(nonblocking)
-        .open(path)?;
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, LOG_FILE_MODE)?);
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));

@@ -7,6 +7,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
+
 /// Owner, mode and kind of something in the file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileFacts {
@@ -44,7 +46,27 @@ impl Surroundings {
         Self {
             home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()),
             user: rustix::process::geteuid().as_raw(),
-            look: |path| Ok(FileFacts::from(&File::open(path)?.metadata()?)),
+            look,
         }
+    }
+}
+
+/// Opens without waiting: a path that leads to a pipe must not hold up the start.
+fn look(path: &Path) -> io::Result<FileFacts> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    Ok(FileFacts::from(&file.metadata()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_nobody_writes_to_is_looked_at_without_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+        assert!(!look(&path).unwrap().regular);
     }
 }

@@ -1,6 +1,7 @@
 //! A place to run the daemon in: a directory with credentials and handlers, and an environment with nothing of
 //! the machine in it.
 
+#![allow(dead_code, reason = "not every suite needs every helper")]
 #![expect(clippy::unwrap_used, reason = "a helper of tests: what fails here fails the test")]
 
 use std::os::unix::fs::PermissionsExt;
