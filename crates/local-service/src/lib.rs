@@ -1,1 +1,25 @@
-//! (being written)
+//! An AWS IoT Jobs service on one machine, for desks, demos and tests.
+//!
+//! `service-core` decides what the Jobs service does; this crate puts it on the network: an MQTT broker on TLS with
+//! client certificates (3.1.1 and 5 on one port), the AWS HTTP API on plain HTTP, and the certificates for both.
+//! Everything that is not about bytes, sockets or files is decided in one task, in order, so that a run can be
+//! followed.
+//!
+//! ```text
+//! connection ──packets──▶ engine { hub ──requests──▶ Jobs service } ◀──calls── http
+//!            ◀─packets───                                          ──answers──▶
+//! ```
+//!
+//! State is in memory; it ends with the process.
+
+#![allow(dead_code, reason = "the Jobs service that drives it is not connected yet")]
+
+mod broker;
+mod clock;
+mod engine;
+mod http;
+mod jobs;
+pub mod pki;
+
+pub use broker::tls::TlsError;
+pub use jobs::Refusal;

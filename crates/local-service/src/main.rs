@@ -1,2 +1,83 @@
-//! (being written)
-fn main() {}
+//! `fleethand-local`: a Jobs service for the desk.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use jobs_protocol::ThingName;
+use local_service::pki::{self, Found, InitOptions};
+use tracing_subscriber::filter::LevelFilter;
+
+/// The AWS IoT Jobs service on one machine.
+#[derive(Debug, Parser)]
+#[command(name = "fleethand-local", version)]
+struct Cli {
+    /// How much is logged, on standard error: off, error, warn, info, debug or trace.
+    #[arg(long, global = true, default_value = "info")]
+    log_level: LevelFilter,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Makes certificates and an agent configuration. What is there is kept.
+    Init {
+        /// Where to put them.
+        directory: PathBuf,
+        /// The thing that the device acts for; without it, the one that is there, or `desk`.
+        #[arg(long)]
+        thing: Option<String>,
+        /// A further name or address of the server, besides localhost, 127.0.0.1 and ::1.
+        #[arg(long = "host")]
+        hosts: Vec<String>,
+        /// The MQTT port in the agent's configuration.
+        #[arg(long, default_value_t = 8883)]
+        port: u16,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(cli.log_level).with_ansi(false).init();
+    let outcome = match cli.command {
+        Command::Init { directory, thing, hosts, port } => init(&directory, thing, hosts, port),
+    };
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    tracing::error!("{}", chain(&*error));
+    ExitCode::FAILURE
+}
+
+fn init(
+    directory: &Path,
+    thing: Option<String>,
+    hosts: Vec<String>,
+    port: u16,
+) -> Result<(), Box<dyn Error>> {
+    let thing = thing.map(ThingName::try_from).transpose()?;
+    let report = pki::init(&InitOptions { directory: directory.to_owned(), thing, hosts, port })?;
+    let mut out = io::stdout().lock();
+    for (path, found) in &report.files {
+        let what = match found {
+            Found::Made => "made",
+            Found::Kept => "kept",
+        };
+        writeln!(out, "{what}  {}", path.display())?;
+    }
+    writeln!(out, "The agent:    fleethand --config-file {}", report.configuration.display())?;
+    Ok(())
+}
+
+/// An error with everything that led to it, on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

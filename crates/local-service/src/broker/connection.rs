@@ -1,0 +1,224 @@
+//! One client's connection: handshake, bytes to packets and packets to bytes, nothing decided.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::decode::{Malformed, decode};
+use super::encode::encode;
+use super::hub::{ConnectionId, keep_alive};
+use super::packet::{Connect, Reason, Received, Sent, Version};
+use crate::engine::{Event, Peer};
+
+/// Time for the TLS handshake, and again for the CONNECT after it.
+const OPENING: Duration = Duration::from_secs(20);
+/// Time for the last packets of a connection that is being closed.
+const CLOSING: Duration = Duration::from_secs(5);
+/// Packets that may wait to be written. AWS IoT limits a connection to 100 messages in flight each way.
+const OUTGOING: usize = 256;
+/// Bytes after which packets are written before further ones are added.
+const BATCH: usize = 16 * 1024;
+
+/// Why a connection came to nothing before it was one.
+#[derive(Debug, thiserror::Error)]
+enum OpenError {
+    #[error("no TLS session came about")]
+    Handshake(#[source] std::io::Error),
+    #[error("nothing came of it in {} seconds", OPENING.as_secs())]
+    Late,
+    #[error("the client went away before its CONNECT")]
+    Gone,
+    #[error("the first packet is no CONNECT")]
+    NotMqtt(#[from] Malformed),
+}
+
+/// Serves one client until either side ends it.
+pub(crate) async fn serve(
+    socket: TcpStream,
+    acceptor: TlsAcceptor,
+    connection: ConnectionId,
+    events: mpsc::Sender<Event>,
+) {
+    let mut buffer = BytesMut::new();
+    let (stream, connect) = match open(socket, &acceptor, &mut buffer).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(connection = connection.0, cause, "A client was not admitted: {error}");
+            return;
+        }
+    };
+    let version = connect.version;
+    let silence = Duration::from_millis(u64::from(keep_alive(connect.keep_alive)) * 1500);
+    let (out, outgoing) = mpsc::channel(OUTGOING);
+    let (cut, cut_off) = oneshot::channel();
+    let opened = Event::Opened { connection, peer: Peer { out, cut }, connect };
+    if events.send(opened).await.is_err() {
+        return;
+    }
+    let (reader, writer) = tokio::io::split(stream);
+    tokio::select! {
+        () = read(reader, buffer, version, silence, connection, &events) => {}
+        () = write(writer, version, outgoing) => {}
+        () = until_cut(cut_off) => {}
+    }
+    // If the engine has ended there is nobody left to be told.
+    let _ = events.send(Event::Gone(connection)).await;
+}
+
+async fn open(
+    socket: TcpStream,
+    acceptor: &TlsAcceptor,
+    buffer: &mut BytesMut,
+) -> Result<(TlsStream<TcpStream>, Connect), OpenError> {
+    // Small packets go out at once; otherwise Nagle waits for the peer's delayed acknowledgement.
+    socket.set_nodelay(true).map_err(OpenError::Handshake)?;
+    let mut stream = timeout(OPENING, acceptor.accept(socket))
+        .await
+        .map_err(|_| OpenError::Late)?
+        .map_err(OpenError::Handshake)?;
+    let connect =
+        timeout(OPENING, first_packet(&mut stream, buffer)).await.map_err(|_| OpenError::Late)??;
+    Ok((stream, connect))
+}
+
+async fn first_packet(
+    stream: &mut TlsStream<TcpStream>,
+    buffer: &mut BytesMut,
+) -> Result<Connect, OpenError> {
+    loop {
+        match decode(buffer, None)? {
+            Some(Received::Connect(connect)) => return Ok(connect),
+            // Without a version the decoder knows no other packet.
+            Some(_) => return Err(OpenError::NotMqtt(Malformed::Protocol)),
+            None => {}
+        }
+        if !matches!(stream.read_buf(buffer).await, Ok(1..)) {
+            return Err(OpenError::Gone);
+        }
+    }
+}
+
+/// Hands packets to the engine until the client ends the connection. A fault leaves the ending to the engine,
+/// which has a last word for the client.
+async fn read(
+    mut reader: impl AsyncRead + Unpin,
+    mut buffer: BytesMut,
+    version: Version,
+    silence: Duration,
+    connection: ConnectionId,
+    events: &mpsc::Sender<Event>,
+) {
+    let fault = loop {
+        match decode(&mut buffer, Some(version)) {
+            Ok(Some(packet)) => {
+                if events.send(Event::Packet(connection, packet)).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            Ok(None) => {}
+            Err(malformed) => {
+                tracing::warn!(connection = connection.0, "A client sent what is no packet: {malformed}");
+                break if malformed == Malformed::TooLarge {
+                    Reason::PacketTooLarge
+                } else {
+                    Reason::MalformedPacket
+                };
+            }
+        }
+        match timeout(silence, reader.read_buf(&mut buffer)).await {
+            Ok(Ok(1..)) => {}
+            Ok(Ok(0) | Err(_)) => return,
+            Err(_) => break Reason::KeepAliveTimeout,
+        }
+    };
+    if events.send(Event::Fault(connection, fault)).await.is_ok() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Writes what the engine sends until the engine lets go. Small packets that wait go out together.
+async fn write(mut writer: impl AsyncWrite + Unpin, version: Version, mut outgoing: mpsc::Receiver<Sent>) {
+    let mut buffer = BytesMut::new();
+    while let Some(packet) = outgoing.recv().await {
+        encode(&packet, version, &mut buffer);
+        while buffer.len() < BATCH
+            && let Ok(packet) = outgoing.try_recv()
+        {
+            encode(&packet, version, &mut buffer);
+        }
+        if writer.write_all_buf(&mut buffer).await.is_err() || writer.flush().await.is_err() {
+            return;
+        }
+    }
+    // The client may have closed first; then there is nobody to say goodbye to.
+    let _ = writer.shutdown().await;
+}
+
+/// Returns at once when the connection is cut, and a while after the engine has let go of it.
+async fn until_cut(cut: oneshot::Receiver<()>) {
+    if cut.await.is_err() {
+        tokio::time::sleep(CLOSING).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const CONNECTION: ConnectionId = ConnectionId(1);
+    const SILENCE: Duration = Duration::from_secs(45);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_silent_for_too_long_is_at_fault() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let (events, mut inbox) = mpsc::channel(8);
+        let begin = Instant::now();
+        tokio::spawn(async move {
+            read(server, BytesMut::new(), Version::V5, SILENCE, CONNECTION, &events).await;
+        });
+        tokio::time::sleep(SILENCE / 2).await;
+        client.write_all(b"\xC0\x00").await.unwrap();
+        assert!(matches!(inbox.recv().await, Some(Event::Packet(CONNECTION, Received::PingReq))));
+        let fault = inbox.recv().await;
+        assert!(matches!(fault, Some(Event::Fault(CONNECTION, Reason::KeepAliveTimeout))), "{fault:?}");
+        assert_eq!(begin.elapsed(), SILENCE / 2 + SILENCE);
+    }
+
+    #[tokio::test]
+    async fn packets_in_one_piece_come_out_one_by_one_and_in_order() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let (events, mut inbox) = mpsc::channel(8);
+        client.write_all(b"\xC0\x00\x30\x03\x00\x01a\xE0\x00").await.unwrap();
+        drop(client);
+        read(server, BytesMut::new(), Version::V311, SILENCE, CONNECTION, &events).await;
+        let mut kinds = Vec::new();
+        while let Ok(Event::Packet(_, packet)) = inbox.try_recv() {
+            kinds.push(std::mem::discriminant(&packet));
+        }
+        assert_eq!(kinds.len(), 3);
+        assert_eq!(kinds[0], std::mem::discriminant(&Received::PingReq));
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_before_the_end_is_written() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let (out, outgoing) = mpsc::channel(8);
+        out.try_send(Sent::PingResp).unwrap();
+        out.try_send(Sent::Disconnect(Reason::SessionTakenOver)).unwrap();
+        drop(out);
+        write(server, Version::V5, outgoing).await;
+        let mut written = Vec::new();
+        client.read_to_end(&mut written).await.unwrap();
+        assert_eq!(written, b"\xD0\x00\xE0\x02\x8E\x00");
+    }
+}

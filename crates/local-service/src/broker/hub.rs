@@ -1,0 +1,265 @@
+//! The broker's decisions: packets of all connections in, packets and closings out.
+//!
+//! Pure: no sockets and no clock. It holds the sessions and the subscriptions and knows the rules of AWS IoT Core
+//! for them. Requests to the Jobs service come out as [`Effect::Jobs`]; whoever performs it gives the answer back
+//! through [`Hub::reply`] and [`Hub::publish`] before the next packet, which keeps everything in order.
+
+mod messages;
+mod subscribing;
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+
+use self::messages::{PublishVerdict, publish_verdict};
+use super::packet::{ConnAck, Connect, Disconnect, Publish, Reason, Received, Sent, Version};
+use super::session::{Message, Session};
+use super::subscriptions::{ClientId, Subscriptions};
+use super::topic::{self, Destination};
+use crate::clock::Millis;
+
+/// A connection, from its acceptance on. Never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ConnectionId(pub(crate) u64);
+
+/// What is to be done, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Write a packet.
+    Send(ConnectionId, Sent),
+    /// Close, after what was sent before has been written.
+    Close(ConnectionId),
+    /// Ask the Jobs service.
+    Jobs { connection: ConnectionId, topic: String, payload: Bytes },
+}
+
+/// Life of a persistent session after its connection, in seconds (AWS IoT default: one hour).
+const SESSION_EXPIRY: u32 = 3600;
+
+/// The keep-alive that a connection gets for the one it asks for, in seconds (AWS IoT: 30 to 1200, 0 is 1200).
+pub(crate) fn keep_alive(asked: u16) -> u16 {
+    if asked == 0 { 1200 } else { asked.clamp(30, 1200) }
+}
+
+/// All that the broker knows.
+#[derive(Debug, Default)]
+pub(crate) struct Hub {
+    links: HashMap<ConnectionId, Link>,
+    sessions: HashMap<ClientId, Attached>,
+    subscriptions: Subscriptions,
+    retained: BTreeMap<String, Message>,
+    effects: Vec<Effect>,
+}
+
+/// A connection that has been accepted.
+#[derive(Debug)]
+struct Link {
+    client: ClientId,
+    version: Version,
+    maximum_packet: usize,
+    will: Option<Publish>,
+}
+
+#[derive(Debug)]
+struct Attached {
+    session: Session,
+    connection: Option<ConnectionId>,
+}
+
+impl Hub {
+    /// A packet has come in.
+    #[must_use]
+    pub(crate) fn on_packet(&mut self, from: ConnectionId, packet: Received, now: Millis) -> Vec<Effect> {
+        match (self.links.get(&from), packet) {
+            (Some(link), packet) => {
+                let (client, version) = (link.client.clone(), link.version);
+                self.on_session_packet(from, &client, version, packet, now);
+            }
+            (None, Received::Connect(connect)) => self.connect(from, connect, now),
+            // What a client still sends on a connection that has just been refused or taken over.
+            (None, _) => self.effects.push(Effect::Close(from)),
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// The connection is of no more use for `reason`: tell the client, close, publish its will.
+    #[must_use]
+    pub(crate) fn on_fault(&mut self, connection: ConnectionId, reason: Reason, now: Millis) -> Vec<Effect> {
+        self.shut(connection, reason, now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// The connection is gone, without a goodbye unless one was heard before.
+    #[must_use]
+    pub(crate) fn on_gone(&mut self, connection: ConnectionId, now: Millis) -> Vec<Effect> {
+        self.drop_link(connection, true, now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Time has passed: repeats what is not acknowledged, ends sessions whose time is over. To be called about
+    /// once a second.
+    #[must_use]
+    pub(crate) fn on_tick(&mut self, now: Millis) -> Vec<Effect> {
+        let mut ended = Vec::new();
+        for (client, attached) in &mut self.sessions {
+            let away = attached.session.away_since;
+            if away.is_some_and(|since| since.plus(attached.session.expiry) <= now) {
+                ended.push(client.clone());
+            }
+            if let Some(connection) = attached.connection {
+                for publish in attached.session.overdue(now) {
+                    self.effects.push(Effect::Send(connection, Sent::Publish(publish)));
+                }
+            }
+        }
+        for client in ended {
+            self.end_session(&client);
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// The service stops: every client is told.
+    #[must_use]
+    pub(crate) fn on_stop(&mut self) -> Vec<Effect> {
+        for &connection in self.links.keys() {
+            self.effects.push(Effect::Send(connection, Sent::Disconnect(Reason::ServerShuttingDown)));
+            self.effects.push(Effect::Close(connection));
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    fn connect(&mut self, from: ConnectionId, connect: Connect, now: Millis) {
+        let made_up = connect.client_id.is_empty() && connect.version == Version::V5;
+        let client: ClientId =
+            if made_up { format!("assigned-{}", from.0).into() } else { connect.client_id.as_str().into() };
+        if !(1..=128).contains(&client.len()) || client.starts_with('$') {
+            let refusal = ConnAck {
+                session_present: false,
+                reason: Reason::ClientIdentifierNotValid,
+                server_keep_alive: None,
+                session_expiry: None,
+                assigned_client_id: None,
+            };
+            self.effects.push(Effect::Send(from, Sent::ConnAck(refusal)));
+            self.effects.push(Effect::Close(from));
+            return;
+        }
+        if let Some(older) = self.sessions.get(&client).and_then(|attached| attached.connection) {
+            self.shut(older, Reason::SessionTakenOver, now);
+        }
+        // A session is not carried from one version to the other.
+        let reusable = !connect.clean
+            && self.sessions.get(&client).is_some_and(|kept| kept.session.version == connect.version);
+        if !reusable {
+            self.end_session(&client);
+        }
+        let asked = match connect.version {
+            Version::V311 if connect.clean => 0,
+            Version::V311 => SESSION_EXPIRY,
+            Version::V5 => connect.session_expiry.unwrap_or(0),
+        };
+        let expiry = asked.min(SESSION_EXPIRY);
+        let given = keep_alive(connect.keep_alive);
+        let answer = ConnAck {
+            session_present: reusable,
+            reason: Reason::Success,
+            server_keep_alive: (given != connect.keep_alive).then_some(given),
+            session_expiry: (expiry != asked).then_some(expiry),
+            assigned_client_id: made_up.then(|| client.to_string()),
+        };
+        self.effects.push(Effect::Send(from, Sent::ConnAck(answer)));
+        tracing::info!(%client, version = ?connect.version, session_present = reusable, "A client has connected");
+        let maximum_packet = usize::try_from(connect.maximum_packet).unwrap_or(usize::MAX);
+        self.links.insert(
+            from,
+            Link { client: client.clone(), version: connect.version, maximum_packet, will: connect.will },
+        );
+        let attached = self
+            .sessions
+            .entry(client.clone())
+            .or_insert_with(|| Attached { session: Session::new(connect.version), connection: None });
+        attached.connection = Some(from);
+        attached.session.expiry = Millis(u64::from(expiry) * 1000);
+        let waiting = attached.session.attach(connect.receive_maximum, now);
+        self.write(from, waiting);
+    }
+
+    fn on_session_packet(
+        &mut self,
+        from: ConnectionId,
+        client: &ClientId,
+        version: Version,
+        packet: Received,
+        now: Millis,
+    ) {
+        match packet {
+            Received::Connect(_) => self.shut(from, Reason::ProtocolError, now),
+            Received::Publish(publish) => self.published(from, version, publish, now),
+            Received::PubAck(packet_id) => {
+                if let Some(attached) = self.sessions.get_mut(client) {
+                    let next = attached.session.acknowledge(packet_id, now);
+                    self.write(from, next);
+                }
+            }
+            Received::Subscribe(subscribe) => self.subscribed(from, client, version, subscribe, now),
+            Received::Unsubscribe(unsubscribe) => self.unsubscribed(from, client, &unsubscribe),
+            Received::PingReq => self.effects.push(Effect::Send(from, Sent::PingResp)),
+            Received::Disconnect(goodbye) => self.disconnected(from, client, &goodbye, now),
+        }
+    }
+
+    fn disconnected(&mut self, from: ConnectionId, client: &ClientId, goodbye: &Disconnect, now: Millis) {
+        if let (Some(seconds), Some(attached)) = (goodbye.session_expiry, self.sessions.get_mut(client))
+            && attached.session.expiry > Millis(0)
+        {
+            attached.session.expiry = Millis(u64::from(seconds.min(SESSION_EXPIRY)) * 1000);
+        }
+        self.effects.push(Effect::Close(from));
+        self.drop_link(from, goodbye.with_will, now);
+    }
+
+    /// Says why (to MQTT 5) and closes.
+    fn shut(&mut self, connection: ConnectionId, reason: Reason, now: Millis) {
+        if let Some(link) = self.links.get(&connection) {
+            tracing::info!(client = %link.client, ?reason, "A connection is closed by the broker");
+        }
+        self.effects.push(Effect::Send(connection, Sent::Disconnect(reason)));
+        self.effects.push(Effect::Close(connection));
+        self.drop_link(connection, true, now);
+    }
+
+    /// Takes the connection off its session, and publishes the will if it is due.
+    fn drop_link(&mut self, connection: ConnectionId, with_will: bool, now: Millis) {
+        let Some(link) = self.links.remove(&connection) else { return };
+        tracing::info!(client = %link.client, "A client is gone");
+        if let Some(attached) = self.sessions.get_mut(&link.client)
+            && attached.connection == Some(connection)
+        {
+            attached.connection = None;
+            attached.session.away_since = Some(now);
+            if attached.session.expiry == Millis(0) {
+                self.end_session(&link.client);
+            }
+        }
+        if let Some(will) = link.will.filter(|_| with_will) {
+            let acceptable = publish_verdict(&will) == PublishVerdict::Take
+                && topic::destination(&will.topic) == Destination::Subscribers;
+            if acceptable {
+                self.distribute_of_client(will, now);
+            } else {
+                tracing::warn!(client = %link.client, topic = %will.topic, "A will that may not be published is dropped");
+            }
+        }
+    }
+
+    fn end_session(&mut self, client: &ClientId) {
+        if let Some(ended) = self.sessions.remove(client) {
+            for filter in ended.session.subscriptions.keys() {
+                self.subscriptions.remove(client, filter);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! The hub's messages: what a client may publish, and who gets it.
+
+use bytes::Bytes;
+
+use super::{ConnectionId, Effect, Hub};
+use crate::broker::encode;
+use crate::broker::packet::{MAX_PAYLOAD, Publish, Qos, Reason, Sent, Version};
+use crate::broker::session::Message;
+use crate::broker::subscriptions::ClientId;
+use crate::broker::topic::{self, Destination};
+use crate::clock::Millis;
+
+/// Most retained messages that are kept; further topics are not retained.
+const MAX_RETAINED: usize = 1000;
+
+impl Hub {
+    /// The service's answer to a request: to that connection and nobody else, in one copy, subscribed or not.
+    #[must_use]
+    pub(crate) fn reply(
+        &mut self,
+        to: ConnectionId,
+        topic: &str,
+        payload: Bytes,
+        now: Millis,
+    ) -> Vec<Effect> {
+        if let Some(client) = self.links.get(&to).map(|link| link.client.clone())
+            && let Some(attached) = self.sessions.get(&client)
+        {
+            let granted = attached
+                .session
+                .subscriptions
+                .iter()
+                .filter(|(filter, _)| topic::matches(filter, topic))
+                .map(|(_, &qos)| qos)
+                .max();
+            let qos = granted.unwrap_or(Qos::AtMostOnce);
+            self.deliver(
+                &client,
+                Message { topic: topic.into(), payload, qos, properties: Bytes::new() },
+                now,
+            );
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// A notification or an event of the service: QoS 1 to every subscriber, kept for those that are away.
+    #[must_use]
+    pub(crate) fn publish(&mut self, topic: &str, payload: Bytes, now: Millis) -> Vec<Effect> {
+        let message =
+            Message { topic: topic.into(), payload, qos: Qos::AtLeastOnce, properties: Bytes::new() };
+        self.distribute(&message, now);
+        std::mem::take(&mut self.effects)
+    }
+
+    pub(super) fn published(&mut self, from: ConnectionId, version: Version, publish: Publish, now: Millis) {
+        match publish_verdict(&publish) {
+            PublishVerdict::Take => {}
+            PublishVerdict::Unsupported if version == Version::V311 => return,
+            PublishVerdict::Unsupported => return self.shut(from, Reason::QosNotSupported, now),
+            PublishVerdict::Fault(reason) => return self.shut(from, reason, now),
+            PublishVerdict::Refuse(reason) => {
+                // live-behaviour, section 9: 3.1.1 is closed; 5 is told, and stays if there is a PUBACK to tell it.
+                if version == Version::V311 || publish.qos == Qos::AtMostOnce {
+                    return self.shut(from, reason, now);
+                }
+                let refusal = Sent::PubAck { packet_id: publish.packet_id, reason };
+                return self.effects.push(Effect::Send(from, refusal));
+            }
+        }
+        if publish.qos == Qos::AtLeastOnce {
+            let answer = Sent::PubAck { packet_id: publish.packet_id, reason: Reason::Success };
+            self.effects.push(Effect::Send(from, answer));
+        }
+        if topic::destination(&publish.topic) == Destination::Jobs {
+            let Publish { topic, payload, .. } = publish;
+            self.effects.push(Effect::Jobs { connection: from, topic, payload });
+        } else {
+            self.distribute_of_client(publish, now);
+        }
+    }
+
+    pub(super) fn distribute_of_client(&mut self, publish: Publish, now: Millis) {
+        let message = Message {
+            topic: publish.topic.as_str().into(),
+            payload: publish.payload,
+            qos: publish.qos,
+            properties: publish.properties,
+        };
+        if publish.retain {
+            if message.payload.is_empty() {
+                self.retained.remove(&publish.topic);
+            } else if self.retained.len() < MAX_RETAINED || self.retained.contains_key(&publish.topic) {
+                self.retained.insert(publish.topic, message.clone());
+            } else {
+                tracing::warn!(topic = %message.topic, "Too many retained messages; this one is not kept");
+            }
+        }
+        self.distribute(&message, now);
+    }
+
+    fn distribute(&mut self, message: &Message, now: Millis) {
+        for (client, granted) in self.subscriptions.of_topic(&message.topic) {
+            let qos = message.qos.min(granted);
+            self.deliver(&client, Message { qos, ..message.clone() }, now);
+        }
+    }
+
+    fn deliver(&mut self, client: &ClientId, message: Message, now: Millis) {
+        if let Some(attached) = self.sessions.get_mut(client) {
+            let out = attached.session.deliver(message, now);
+            if let Some(connection) = attached.connection {
+                self.write(connection, out);
+            }
+        }
+    }
+
+    pub(super) fn write(&mut self, connection: ConnectionId, publications: Vec<Publish>) {
+        let limit = self.links.get(&connection).map_or(0, |link| link.maximum_packet);
+        for publish in publications {
+            // MQTT 5, 3.1.2.11.4: what is too large for the client is treated as if it had been sent.
+            if encode::size(&publish) <= limit {
+                self.effects.push(Effect::Send(connection, Sent::Publish(publish)));
+            }
+        }
+    }
+}
+
+/// What becomes of a publication, before it is asked where it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PublishVerdict {
+    Take,
+    /// QoS 2: not answered (3.1.1) or a fault (5).
+    Unsupported,
+    /// The publication is not accepted.
+    Refuse(Reason),
+    /// The client has broken the protocol or a limit; the connection ends.
+    Fault(Reason),
+}
+
+pub(super) fn publish_verdict(publish: &Publish) -> PublishVerdict {
+    if publish.aliased {
+        PublishVerdict::Fault(Reason::TopicAliasInvalid)
+    } else if publish.qos == Qos::ExactlyOnce {
+        PublishVerdict::Unsupported
+    } else if !topic::is_valid_topic(&publish.topic) {
+        PublishVerdict::Fault(Reason::TopicNameInvalid)
+    } else if publish.payload.len() > MAX_PAYLOAD {
+        PublishVerdict::Fault(Reason::PacketTooLarge)
+    } else {
+        match topic::destination(&publish.topic) {
+            Destination::Reserved => PublishVerdict::Refuse(Reason::TopicNameInvalid),
+            Destination::Jobs if publish.retain => PublishVerdict::Refuse(Reason::TopicNameInvalid),
+            Destination::Jobs | Destination::Subscribers => PublishVerdict::Take,
+        }
+    }
+}

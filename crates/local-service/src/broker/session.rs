@@ -1,0 +1,234 @@
+//! One client's session: what it has subscribed to and the QoS 1 messages that it still has to acknowledge.
+//!
+//! Pure; a session does not know sockets. It hands out the publications that are to be written now, and keeps the
+//! others. Who gets which message is left to [`super::hub`].
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::packet::{Publish, Qos, Version};
+use crate::clock::Millis;
+
+/// Most QoS 1 messages that are sent and not acknowledged (AWS IoT quota), if the client does not want fewer.
+const MAX_IN_FLIGHT: u16 = 100;
+/// Most QoS 1 messages that wait for a client that is away or slow; what comes after that is dropped.
+const MAX_QUEUED: usize = 1000;
+/// How long an acknowledgement is waited for before the message is sent again.
+pub(crate) const REDELIVER_AFTER: Millis = Millis(30_000);
+
+/// A message on its way through the broker, shared between its receivers.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    pub(crate) topic: Arc<str>,
+    pub(crate) payload: Bytes,
+    pub(crate) qos: Qos,
+    /// MQTT 5 properties in wire form; dropped for a 3.1.1 client.
+    pub(crate) properties: Bytes,
+}
+
+/// The state that a client has at the broker, and that outlives its connection if it asked for that.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) version: Version,
+    pub(crate) subscriptions: BTreeMap<String, Qos>,
+    /// Life after the connection; zero ends it with the connection.
+    pub(crate) expiry: Millis,
+    /// When the connection was lost, while there is none.
+    pub(crate) away_since: Option<Millis>,
+    window: usize,
+    next_id: u16,
+    in_flight: BTreeMap<u16, InFlight>,
+    queued: VecDeque<Message>,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    message: Message,
+    sent_at: Millis,
+    /// Packet ids wrap around; this does not.
+    order: u64,
+}
+
+impl Session {
+    pub(crate) fn new(version: Version) -> Self {
+        Self {
+            version,
+            subscriptions: BTreeMap::new(),
+            expiry: Millis(0),
+            away_since: None,
+            window: MAX_IN_FLIGHT.into(),
+            next_id: 1,
+            in_flight: BTreeMap::new(),
+            queued: VecDeque::new(),
+        }
+    }
+
+    /// A connection for this session: returns what was waiting and may be sent at once.
+    ///
+    /// Messages that were in flight before are repeated when their time comes, not now (as AWS IoT Core does).
+    pub(crate) fn attach(&mut self, receive_maximum: u16, now: Millis) -> Vec<Publish> {
+        self.away_since = None;
+        self.window = receive_maximum.min(MAX_IN_FLIGHT).into();
+        self.pump(now)
+    }
+
+    /// A message for this client: returns what is to be written now, if anything.
+    ///
+    /// QoS 0 is not kept for a client that is away.
+    pub(crate) fn deliver(&mut self, message: Message, now: Millis) -> Vec<Publish> {
+        let connected = self.away_since.is_none();
+        if message.qos == Qos::AtMostOnce {
+            return if connected { vec![self.written(&message, 0)] } else { Vec::new() };
+        }
+        if self.queued.len() >= MAX_QUEUED {
+            tracing::warn!(topic = %message.topic, "A client's queue is full; a message for it is dropped");
+            return Vec::new();
+        }
+        self.queued.push_back(message);
+        if connected { self.pump(now) } else { Vec::new() }
+    }
+
+    /// The client has acknowledged; returns what may follow now.
+    pub(crate) fn acknowledge(&mut self, packet_id: u16, now: Millis) -> Vec<Publish> {
+        self.in_flight.remove(&packet_id);
+        self.pump(now)
+    }
+
+    /// What has waited too long for its acknowledgement, to be sent again, oldest first.
+    pub(crate) fn overdue(&mut self, now: Millis) -> Vec<Publish> {
+        if self.away_since.is_some() {
+            return Vec::new();
+        }
+        let mut late: Vec<(u64, u16)> = self
+            .in_flight
+            .iter()
+            .filter(|(_, sent)| sent.sent_at.plus(REDELIVER_AFTER) <= now)
+            .map(|(&packet_id, sent)| (sent.order, packet_id))
+            .collect();
+        late.sort_unstable();
+        let mut again = Vec::new();
+        for (_, packet_id) in late {
+            if let Some(sent) = self.in_flight.get_mut(&packet_id) {
+                sent.sent_at = now;
+                let message = sent.message.clone();
+                again.push(self.written(&message, packet_id));
+            }
+        }
+        again
+    }
+
+    fn pump(&mut self, now: Millis) -> Vec<Publish> {
+        let mut out = Vec::new();
+        while self.in_flight.len() < self.window
+            && let Some(message) = self.queued.pop_front()
+        {
+            let packet_id = self.free_id();
+            out.push(self.written(&message, packet_id));
+            let order = self.in_flight.values().map(|sent| sent.order + 1).max().unwrap_or(0);
+            self.in_flight.insert(packet_id, InFlight { message, sent_at: now, order });
+        }
+        out
+    }
+
+    /// The next packet id that is not in flight; there is one, as the window is far smaller than the range.
+    fn free_id(&mut self) -> u16 {
+        loop {
+            let candidate = self.next_id;
+            self.next_id = candidate.checked_add(1).unwrap_or(1);
+            if !self.in_flight.contains_key(&candidate) {
+                return candidate;
+            }
+        }
+    }
+
+    fn written(&self, message: &Message, packet_id: u16) -> Publish {
+        Publish {
+            topic: message.topic.to_string(),
+            payload: message.payload.clone(),
+            qos: message.qos,
+            retain: false,
+            packet_id,
+            properties: match self.version {
+                Version::V311 => Bytes::new(),
+                Version::V5 => message.properties.clone(),
+            },
+            aliased: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Millis = Millis(1_000_000);
+
+    #[test]
+    fn no_more_messages_are_in_flight_than_the_client_takes() {
+        let mut session = Session::new(Version::V311);
+        session.attach(2, START);
+        let sent: Vec<usize> = (0..4).map(|_| session.deliver(message("t"), START).len()).collect();
+        assert_eq!(sent, [1, 1, 0, 0]);
+        assert_eq!(session.acknowledge(1, START).len(), 1);
+        assert!(session.acknowledge(1, START).is_empty(), "the same acknowledgement twice frees nothing");
+    }
+
+    #[test]
+    fn an_unacknowledged_message_is_sent_again_after_30_seconds_with_the_same_id() {
+        let mut session = Session::new(Version::V311);
+        session.attach(10, START);
+        let first = session.deliver(message("t"), START);
+        assert!(session.overdue(START.plus(Millis(29_999))).is_empty());
+        assert_eq!(session.overdue(START.plus(REDELIVER_AFTER)), first);
+        assert!(session.overdue(START.plus(REDELIVER_AFTER)).is_empty());
+        session.acknowledge(first[0].packet_id, START);
+        assert!(session.overdue(START.plus(Millis(600_000))).is_empty());
+    }
+
+    #[test]
+    fn a_client_that_is_away_gets_its_qos_1_messages_in_order_when_it_returns() {
+        let mut session = Session::new(Version::V5);
+        session.away_since = Some(START);
+        for topic in ["1", "2", "3"] {
+            assert!(session.deliver(message(topic), START).is_empty());
+        }
+        session.deliver(Message { qos: Qos::AtMostOnce, ..message("0") }, START);
+        let topics: Vec<String> =
+            session.attach(10, START).into_iter().map(|publish| publish.topic).collect();
+        assert_eq!(topics, ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn the_queue_of_a_client_that_never_returns_is_bounded() {
+        let mut session = Session::new(Version::V5);
+        session.away_since = Some(START);
+        for _ in 0..2 * MAX_QUEUED {
+            session.deliver(message("t"), START);
+        }
+        assert_eq!(session.queued.len(), MAX_QUEUED);
+    }
+
+    #[test]
+    fn a_packet_id_in_flight_is_not_given_out_again() {
+        let mut session = Session::new(Version::V311);
+        session.attach(2, START);
+        let held = session.deliver(message("held"), START)[0].packet_id;
+        for _ in 0..70_000_u32 {
+            let sent = session.deliver(message("t"), START);
+            assert_ne!(sent[0].packet_id, held);
+            assert_ne!(sent[0].packet_id, 0);
+            session.acknowledge(sent[0].packet_id, START);
+        }
+    }
+
+    fn message(topic: &str) -> Message {
+        Message {
+            topic: topic.into(),
+            payload: Bytes::new(),
+            qos: Qos::AtLeastOnce,
+            properties: Bytes::new(),
+        }
+    }
+}

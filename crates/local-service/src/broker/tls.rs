@@ -1,0 +1,61 @@
+//! The broker's side of TLS: who may connect, and what is offered.
+//!
+//! A client must have a certificate of the authority. Which thing it acts for is not bound to it as long as there
+//! are no policies.
+
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+
+/// What clients offer by ALPN on port 443. If a server has a list, it must hold what the client offers; a client
+/// that offers nothing is let in as well.
+const ALPN: [&[u8]; 4] = [b"x-amzn-mqtt-ca", b"x-amzn-http-ca", b"http/1.1", b"mqtt"];
+
+/// Why there is no TLS server.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The certificate of the authority, or that of the server, is no PEM.
+    #[error("a certificate cannot be read")]
+    Certificate(#[source] pem::Error),
+    /// The server's private key is no PEM.
+    #[error("the server's private key cannot be read")]
+    Key(#[source] pem::Error),
+    /// The authority's certificate is not fit to check others.
+    #[error("the certificate authority is not usable")]
+    Authority(#[source] VerifierBuilderError),
+    /// Certificate and key do not go together, or are of no use to TLS.
+    #[error("the server's certificate and key are not usable")]
+    Server(#[source] rustls::Error),
+}
+
+/// TLS 1.2 and 1.3 with a client certificate of `authority`; all three in PEM.
+pub(crate) fn server_config(
+    authority: &[u8],
+    certificate: &[u8],
+    key: &[u8],
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    for root in CertificateDer::pem_slice_iter(authority) {
+        roots.add(root.map_err(TlsError::Certificate)?).map_err(TlsError::Server)?;
+    }
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .build()
+        .map_err(TlsError::Authority)?;
+    let chain = CertificateDer::pem_slice_iter(certificate)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(TlsError::Certificate)?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(TlsError::Key)?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Server)?
+        .with_client_cert_verifier(clients)
+        .with_single_cert(chain, key)
+        .map_err(TlsError::Server)?;
+    config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
+    Ok(Arc::new(config))
+}

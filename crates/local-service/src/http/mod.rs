@@ -1,0 +1,48 @@
+//! The HTTP front: what boto3, the AWS CLI and the SDKs send to `iot` and `iot-jobs-data`, on plain HTTP.
+//!
+//! Here a request becomes an operation's name and one object of members, and the outcome becomes a response in the
+//! shape those clients parse. Which operations there are and what they do is the Jobs service's matter. Signatures
+//! are not checked.
+
+mod answer;
+mod request;
+mod routes;
+
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::engine::Event;
+use crate::jobs::Refusal;
+
+/// Largest body of a request, in bytes: a job document has at most 32 KB, a request with it little more.
+const MAX_BODY: usize = 1_000_000;
+
+/// The service for all requests.
+pub(crate) fn router(events: mpsc::Sender<Event>) -> Router {
+    Router::new().fallback(handle).with_state(events)
+}
+
+async fn handle(State(events): State<mpsc::Sender<Event>>, request: Request) -> Response {
+    let outcome = perform(&events, request).await;
+    if let Err(refusal) = &outcome {
+        tracing::info!(status = refusal.status, error = %refusal.error, "Refused: {}", refusal.message);
+    }
+    answer::response(outcome)
+}
+
+async fn perform(events: &mpsc::Sender<Event>, request: Request) -> Result<serde_json::Value, Refusal> {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, MAX_BODY).await.map_err(|_| {
+        let message = format!("The body is not complete, or larger than {MAX_BODY} bytes.");
+        Refusal::new(413, "RequestEntityTooLargeException", message)
+    })?;
+    let request::Call { plane, operation, params } = request::call(&parts, &body)?;
+    tracing::debug!(?plane, operation, "Called");
+    let (answer, outcome) = oneshot::channel();
+    let call = Event::Call { plane, operation: operation.into(), params, answer };
+    events.send(call).await.map_err(|_| Refusal::stopping())?;
+    outcome.await.map_err(|_| Refusal::stopping())?
+}
