@@ -1,0 +1,49 @@
+//! The control plane: its operations by their API names, one file per family.
+
+pub(crate) mod error;
+mod executions;
+mod groups;
+mod jobs;
+pub(crate) mod params;
+mod settings;
+mod things;
+
+use serde_json::Value;
+
+use crate::state::Turn;
+use error::ControlError;
+
+/// Performs an operation.
+pub(crate) fn perform(turn: &mut Turn<'_>, operation: &str, params: Value) -> Result<Value, ControlError> {
+    match operation {
+        "CreateJob" => jobs::create::create(turn, params),
+        "DescribeJob" => jobs::describe(turn, params),
+        "GetJobDocument" => jobs::document(turn, params),
+        "ListJobs" => jobs::list(turn, params),
+        "UpdateJob" => jobs::update(turn, params),
+        "CancelJob" => jobs::cancel(turn, params),
+        "DeleteJob" => jobs::delete(turn, params),
+        "AssociateTargetsWithJob" => jobs::associate(turn, params),
+        "DescribeJobExecution" => executions::describe(turn, params),
+        "ListJobExecutionsForJob" => executions::list_for_job(turn, params),
+        "ListJobExecutionsForThing" => executions::list_for_thing(turn, params),
+        "CancelJobExecution" => executions::cancel(turn, params),
+        "DeleteJobExecution" => executions::delete(turn, params),
+        "CreateThing" => things::create(turn, params),
+        "DescribeThing" => things::describe(turn, params),
+        "ListThings" => things::list(turn, params),
+        "DeleteThing" => things::delete(turn, params),
+        "ListThingGroupsForThing" => things::groups(turn, params),
+        "CreateThingGroup" => groups::create(turn, params),
+        "DescribeThingGroup" => groups::describe(turn, params),
+        "ListThingGroups" => groups::list(turn, params),
+        "DeleteThingGroup" => groups::delete(turn, params),
+        "AddThingToThingGroup" => groups::add(turn, params),
+        "RemoveThingFromThingGroup" => groups::remove(turn, params),
+        "ListThingsInThingGroup" => groups::things(turn, params),
+        "DescribeEndpoint" => settings::endpoint(turn, params),
+        "UpdateEventConfigurations" => settings::update_events(turn, params),
+        "DescribeEventConfigurations" => settings::describe_events(turn, params),
+        _ => Err(ControlError::unknown_operation(operation)),
+    }
+}

@@ -1,0 +1,196 @@
+//! Static thing groups.
+
+use std::collections::BTreeSet;
+
+use jobs_protocol::ThingName;
+use serde_json::{Map, Value, json};
+
+use super::error::ControlError;
+use super::params::{Params, page, wrong};
+use super::things::{read_attributes, thing_not_found};
+use crate::registry::{GROUP_DEPTH, Group, GroupName};
+use crate::state::Turn;
+
+/// A thing is in at most so many groups (quota page).
+const GROUPS_OF_A_THING: usize = 10;
+
+fn group_not_found(name: &GroupName) -> ControlError {
+    ControlError::not_found(format!("Thing Group {name} cannot be found."))
+}
+
+fn name_of(params: &Params) -> Result<GroupName, ControlError> {
+    params.required_text("thingGroupName")?;
+    params.group("thingGroupName")?.ok_or_else(|| wrong("thingGroupName", "a group's name"))
+}
+
+pub(super) fn create(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
+    let params = Params::read(params, &["thingGroupName", "parentGroupName", "thingGroupProperties"])?;
+    let name = name_of(&params)?;
+    let parent = params.group("parentGroupName")?;
+    let none = Map::new();
+    let properties = params.object("thingGroupProperties")?.unwrap_or(&none);
+    let description = properties.get("thingGroupDescription").and_then(Value::as_str).map(str::to_owned);
+    let payload = properties.get("attributePayload").and_then(Value::as_object);
+    let attributes = read_attributes(payload.and_then(|payload| payload.get("attributes")))?;
+    let arn = turn.arn(format_args!("thinggroup/{name}"));
+    if let Some(group) = turn.state.registry.groups.get(&name) {
+        let same =
+            group.parent == parent && group.description == description && group.attributes == attributes;
+        if !same {
+            return Err(ControlError::already_exists("Thing Group", &group.id, arn));
+        }
+        return Ok(
+            json!({"thingGroupName": name.to_string(), "thingGroupArn": arn, "thingGroupId": group.id}),
+        );
+    }
+    if let Some(parent) = &parent {
+        let above = turn.state.registry.with_ancestors(parent).len();
+        if above >= GROUP_DEPTH {
+            return Err(ControlError::invalid(format!("Thing groups nest at most {GROUP_DEPTH} deep.")));
+        }
+        let group = turn.state.registry.groups.get_mut(parent).ok_or_else(|| group_not_found(parent))?;
+        group.children.insert(name.clone());
+    }
+    let id = turn.new_uuid();
+    let group = Group {
+        id: id.clone(),
+        parent,
+        description,
+        attributes,
+        created_at: turn.now,
+        version: 1,
+        things: BTreeSet::new(),
+        children: BTreeSet::new(),
+    };
+    let body = json!({"thingGroupName": name.to_string(), "thingGroupArn": arn, "thingGroupId": id});
+    turn.state.registry.groups.insert(name, group);
+    Ok(body)
+}
+
+pub(super) fn describe(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
+    let params = Params::read(params, &["thingGroupName"])?;
+    let name = name_of(&params)?;
+    let registry = &turn.state.registry;
+    let group = registry.groups.get(&name).ok_or_else(|| group_not_found(&name))?;
+    let mut above = registry.with_ancestors(&name).split_off(1);
+    above.reverse();
+    let above: Vec<Value> = above
+        .iter()
+        .map(|group| {
+            json!({"groupName": group.to_string(), "groupArn": turn.arn(format_args!("thinggroup/{group}"))})
+        })
+        .collect();
+    let mut metadata = json!({"creationDate": group.created_at.seconds(), "rootToParentThingGroups": above});
+    if let Some(parent) = &group.parent {
+        metadata["parentGroupName"] = json!(parent.to_string());
+    }
+    let mut properties = json!({"attributePayload": {"attributes": group.attributes}});
+    if let Some(description) = &group.description {
+        properties["thingGroupDescription"] = json!(description);
+    }
+    Ok(json!({
+        "thingGroupName": name.to_string(),
+        "thingGroupId": group.id,
+        "thingGroupArn": turn.arn(format_args!("thinggroup/{name}")),
+        "version": group.version,
+        "thingGroupProperties": properties,
+        "thingGroupMetadata": metadata,
+    }))
+}
+
+pub(super) fn list(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
+    let params = Params::read(params, &["nextToken", "maxResults", "namePrefixFilter"])?;
+    let prefix = params.text("namePrefixFilter")?.unwrap_or_default();
+    let names = turn.state.registry.groups.keys().map(ToString::to_string);
+    let items = names.filter(|name| name.starts_with(prefix)).map(|name| {
+        let item = json!({"groupName": name, "groupArn": turn.arn(format_args!("thinggroup/{name}"))});
+        (name, item)
+    });
+    page(&params, "thingGroups", items)
+}
+
+pub(super) fn delete(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
+    let params = Params::read(params, &["thingGroupName", "expectedVersion"])?;
+    let name = name_of(&params)?;
+    let expected = params.number("expectedVersion")?;
+    let Some(group) = turn.state.registry.groups.get(&name) else { return Ok(json!({})) };
+    if expected.is_some_and(|expected| expected != group.version) {
+        let message = format!("The version for thing group {name} does not match the expected version.");
+        return Err(ControlError::version_conflict(message));
+    }
+    if !group.children.is_empty() {
+        return Err(ControlError::invalid(format!("Thing Group {name} has child groups.")));
+    }
+    let things = group.things.clone();
+    for thing in &things {
+        turn.state.registry.leave(thing, &name);
+        turn.thing_left(thing, &name);
+    }
+    turn.state.registry.delete_group(&name);
+    Ok(json!({}))
+}
+
+/// The thing and the group of a request, each given by name or by ARN.
+fn pair(turn: &Turn<'_>, params: &Params) -> Result<(ThingName, GroupName), ControlError> {
+    let thing = named(turn, params, "thingName", "thingArn", "thing")?;
+    let thing = ThingName::try_from(thing).map_err(|_| wrong("thingName", "a thing's name"))?;
+    let group = named(turn, params, "thingGroupName", "thingGroupArn", "thinggroup")?;
+    let group = GroupName::try_from(group).map_err(|_| wrong("thingGroupName", "a group's name"))?;
+    if !turn.state.registry.has_thing(&thing) {
+        return Err(thing_not_found(&thing));
+    }
+    if !turn.state.registry.groups.contains_key(&group) {
+        return Err(group_not_found(&group));
+    }
+    Ok((thing, group))
+}
+
+fn named<'a>(
+    turn: &Turn<'_>,
+    params: &'a Params,
+    name: &str,
+    arn: &str,
+    kind: &str,
+) -> Result<&'a str, ControlError> {
+    let prefix = turn.arn(format_args!("{kind}/"));
+    match (params.text(name)?, params.text(arn)?) {
+        (Some(text), _) => Ok(text),
+        (None, Some(text)) => text.strip_prefix(&prefix).ok_or_else(|| wrong(arn, "an ARN of this account")),
+        (None, None) => Err(ControlError::invalid(format!("Either {name} or {arn} must be given."))),
+    }
+}
+
+const PAIR: [&str; 4] = ["thingName", "thingArn", "thingGroupName", "thingGroupArn"];
+
+pub(super) fn add(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
+    let params = Params::read(params, &PAIR)?;
+    let (thing, group) = pair(turn, &params)?;
+    let already = turn.state.registry.is_member(&thing, &group);
+    let groups = turn.state.registry.things.get(&thing).map_or(0, |thing| thing.groups.len());
+    let direct = turn.state.registry.groups.get(&group).is_some_and(|group| group.things.contains(&thing));
+    if !direct && groups >= GROUPS_OF_A_THING {
+        return Err(ControlError::invalid(format!("A thing is in at most {GROUPS_OF_A_THING} groups.")));
+    }
+    turn.state.registry.join(&thing, &group);
+    if !already {
+        turn.thing_joined(&thing, &group);
+    }
+    Ok(json!({}))
+}
+
+pub(super) fn remove(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
+    let params = Params::read(params, &PAIR)?;
+    let (thing, group) = pair(turn, &params)?;
+    turn.state.registry.leave(&thing, &group);
+    turn.thing_left(&thing, &group);
+    Ok(json!({}))
+}
+
+pub(super) fn things(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
+    let params = Params::read(params, &["thingGroupName", "recursive", "nextToken", "maxResults"])?;
+    let name = name_of(&params)?;
+    let recursive = params.flag("recursive")?.unwrap_or(false);
+    let group = turn.state.registry.groups.get(&name).ok_or_else(|| group_not_found(&name))?;
+    let things = if recursive { turn.state.registry.members(&name) } else { group.things.clone() };
+    page(&params, "things", things.into_iter().map(|thing| (thing.to_string(), json!(thing))))
+}

@@ -1,0 +1,202 @@
+//! The members of a request to the HTTP planes, read from untrusted JSON.
+//!
+//! Numbers and booleans may come as text, because a query string has nothing else. A member that the operation does not
+//! have here is refused by name: one that would change what devices see must not be passed over in silence.
+
+use jobs_protocol::{InvalidName, JobId, ThingName};
+use serde_json::{Map, Value};
+
+use super::error::ControlError;
+use crate::registry::GroupName;
+
+/// A request's members, those that are `null` left out.
+pub(crate) struct Params(Map<String, Value>);
+
+impl Params {
+    /// Takes the members of an operation that knows these names.
+    pub(crate) fn read(params: Value, known: &[&str]) -> Result<Self, ControlError> {
+        let members = match params {
+            Value::Object(members) => members,
+            Value::Null => Map::new(),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                return Err(ControlError::invalid("The request is not a JSON object."));
+            }
+        };
+        let given = members.into_iter().filter(|(_, value)| !value.is_null());
+        let members: Map<String, Value> = given.collect();
+        let unknown = members.iter().find(|(name, value)| {
+            let empty =
+                value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty);
+            !known.contains(&name.as_str()) && !empty
+        });
+        match unknown {
+            None => Ok(Self(members)),
+            Some((name, _)) => {
+                let name: String = name.chars().take(64).collect();
+                Err(ControlError::invalid(format!("The option {name} is not supported by this service.")))
+            }
+        }
+    }
+
+    pub(crate) fn members(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, ControlError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        value.as_str().map(Some).ok_or_else(|| wrong(name, "a string"))
+    }
+
+    pub(crate) fn required_text(&self, name: &str) -> Result<&str, ControlError> {
+        self.text(name)?.ok_or_else(|| missing(name))
+    }
+
+    /// A text of the pattern `[^\p{C}]+` and at most so many characters.
+    pub(crate) fn prose(&self, name: &str, limit: usize) -> Result<Option<String>, ControlError> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        if text.chars().count() > limit {
+            return Err(wrong(name, &format!("at most {limit} characters")));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(wrong(name, "free of control characters"));
+        }
+        Ok(Some(text.to_owned()))
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>, ControlError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            Some(Value::String(text)) if text == "true" => Ok(Some(true)),
+            Some(Value::String(text)) if text == "false" => Ok(Some(false)),
+            Some(_) => Err(wrong(name, "true or false")),
+        }
+    }
+
+    pub(crate) fn number(&self, name: &str) -> Result<Option<u64>, ControlError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let read = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+        read.map(Some).ok_or_else(|| wrong(name, "a whole number"))
+    }
+
+    pub(crate) fn object(&self, name: &str) -> Result<Option<&Map<String, Value>>, ControlError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        value.as_object().map(Some).ok_or_else(|| wrong(name, "an object"))
+    }
+
+    pub(crate) fn thing(&self) -> Result<ThingName, ControlError> {
+        ThingName::try_from(self.required_text("thingName")?).map_err(|fault| bad_name("thingName", &fault))
+    }
+
+    pub(crate) fn job(&self) -> Result<JobId, ControlError> {
+        JobId::try_from(self.required_text("jobId")?).map_err(|fault| bad_name("jobId", &fault))
+    }
+
+    pub(crate) fn group(&self, name: &str) -> Result<Option<GroupName>, ControlError> {
+        let text = self.text(name)?;
+        text.map(|text| GroupName::try_from(text).map_err(|fault| bad_name(name, &fault))).transpose()
+    }
+}
+
+/// A member that does not satisfy its constraint.
+pub(crate) fn wrong(name: &str, wanted: &str) -> ControlError {
+    ControlError::invalid(format!(
+        "1 validation error detected: Value at '{name}' failed to satisfy constraint: Member must be {wanted}"
+    ))
+}
+
+fn missing(name: &str) -> ControlError {
+    ControlError::invalid(format!(
+        "1 validation error detected: Value null at '{name}' failed to satisfy constraint: Member must not be null"
+    ))
+}
+
+fn bad_name(name: &str, fault: &InvalidName) -> ControlError {
+    ControlError::invalid(format!(
+        "1 validation error detected: Value at '{name}' failed to satisfy constraint: {fault}"
+    ))
+}
+
+/// One page of a list: the items after the token, at most `maxResults`, and the token of the next page.
+///
+/// Items come with keys in ascending order; the token is the key of the last one shown, so that it holds although items
+/// come and go between two pages.
+pub(crate) fn page(
+    params: &Params,
+    list: &str,
+    items: impl Iterator<Item = (String, Value)>,
+) -> Result<Value, ControlError> {
+    let limit = params.number("maxResults")?.unwrap_or(250);
+    if !(1..=250).contains(&limit) {
+        return Err(wrong("maxResults", "from 1 to 250"));
+    }
+    let token = params.text("nextToken")?;
+    let mut rest = items.skip_while(|(key, _)| token.is_some_and(|token| key.as_str() <= token));
+    let mut shown = Vec::new();
+    let mut end = None;
+    for (key, item) in rest.by_ref().take(usize::try_from(limit).unwrap_or(250)) {
+        shown.push(item);
+        end = Some(key);
+    }
+    let mut body = Map::new();
+    body.insert(list.to_owned(), shown.into());
+    if let Some(key) = end.filter(|_| rest.next().is_some()) {
+        body.insert("nextToken".to_owned(), key.into());
+    }
+    Ok(body.into())
+}
+
+/// A key by which what was created last comes first.
+pub(crate) fn newest_first(serial: u64) -> String {
+    format!("{:016x}", u64::MAX - serial)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn numbers_and_flags_may_come_as_text() {
+        let params = Params::read(json!({"a": "5", "b": 5, "c": "true", "d": false}), &["a", "b", "c", "d"]);
+        let params = params.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(params.number("a"), Ok(Some(5)));
+        assert_eq!(params.number("b"), Ok(Some(5)));
+        assert_eq!(params.flag("c"), Ok(Some(true)));
+        assert_eq!(params.flag("d"), Ok(Some(false)));
+        assert!(params.flag("a").is_err() && params.number("c").is_err());
+    }
+
+    #[test]
+    fn an_option_that_is_not_here_is_named() {
+        let Err(error) = Params::read(json!({"jobId": "j", "namespaceId": "x"}), &["jobId"]) else {
+            panic!("taken in silence")
+        };
+        assert_eq!((error.name, error.status), ("InvalidRequestException", 400));
+        assert!(error.message.contains("namespaceId"), "{error}");
+        assert!(Params::read(json!({"namespaceId": null, "schedulingConfig": {}}), &[]).is_ok());
+        assert!(Params::read(json!([1]), &[]).is_err());
+    }
+
+    #[test]
+    fn pages_follow_each_other_without_gap_or_repetition() {
+        let items = || (0..5).map(|n| (format!("{n}"), json!(n)));
+        let mut token = Value::Null;
+        let mut seen = Vec::new();
+        loop {
+            let params =
+                Params::read(json!({"maxResults": "2", "nextToken": token}), &["maxResults", "nextToken"]);
+            let body = page(&params.unwrap_or_else(|error| panic!("{error}")), "l", items()).unwrap();
+            seen.extend(body["l"].as_array().unwrap().clone());
+            token = body["nextToken"].clone();
+            if token.is_null() {
+                break;
+            }
+        }
+        assert_eq!(json!(seen), json!([0, 1, 2, 3, 4]));
+    }
+}

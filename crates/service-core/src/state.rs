@@ -1,0 +1,66 @@
+//! Everything the service knows, as plain data, and one call's grip on it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jobs_protocol::{JobId, ThingName};
+
+use crate::EpochMillis;
+use crate::event::Switches;
+use crate::ids;
+use crate::job::Job;
+use crate::notification::Changes;
+use crate::queue::Queue;
+use crate::registry::Registry;
+use crate::service::{Message, Settings};
+use crate::timers::Timers;
+
+/// What is kept between calls.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) registry: Registry,
+    pub(crate) jobs: BTreeMap<JobId, Job>,
+    /// Jobs with CONTINUOUS targets that are not over: those that a change of a group concerns.
+    pub(crate) continuous: BTreeSet<JobId>,
+    /// Kept for a thing as long as it has executions, registered or not.
+    pub(crate) queues: BTreeMap<ThingName, Queue>,
+    pub(crate) timers: Timers,
+    pub(crate) switches: Switches,
+    serial: u64,
+}
+
+impl State {
+    /// A number that was never given before.
+    pub(crate) fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+}
+
+/// One call at one moment: the state, and what the call has changed so far.
+pub(crate) struct Turn<'a> {
+    pub(crate) state: &'a mut State,
+    pub(crate) settings: &'a Settings,
+    pub(crate) changes: Changes,
+    pub(crate) now: EpochMillis,
+}
+
+impl<'a> Turn<'a> {
+    pub(crate) fn new(state: &'a mut State, settings: &'a Settings, now: EpochMillis) -> Self {
+        Self { state, settings, changes: Changes::default(), now }
+    }
+
+    /// What is to be published after the call.
+    pub(crate) fn into_messages(self) -> Vec<Message> {
+        self.changes.into_messages(self.state, self.now)
+    }
+
+    /// A new id in the form of a UUID.
+    pub(crate) fn new_uuid(&mut self) -> String {
+        ids::uuid(self.settings.seed, self.state.next_serial())
+    }
+
+    /// The ARN of something in this account and region, such as `thing/t1`.
+    pub(crate) fn arn(&self, resource: impl std::fmt::Display) -> String {
+        format!("arn:aws:iot:{}:{}:{resource}", self.settings.region, self.settings.account)
+    }
+}
