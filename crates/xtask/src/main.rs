@@ -1,2 +1,62 @@
-//! (being written)
-fn main() {}
+//! What a script would do, in Rust: `cargo xtask demo` shows a job run from end to end, `cargo xtask bench` measures
+//! it. Both build the two programs and start them as an operator would, in a temporary directory; nothing of the
+//! machine is touched, and nothing is left behind.
+
+#![expect(clippy::print_stdout, reason = "what these tasks have to tell is their output")]
+
+mod bench;
+mod cargo;
+mod control;
+mod demo;
+mod error;
+mod interrupt;
+mod process;
+mod scene;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use error::{Chain, TaskError};
+use interrupt::Interrupt;
+
+/// Tasks of the project.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Runs the sample documents on a daemon and a service of this machine, and checks what comes out.
+    Demo {
+        /// Build and run what would be shipped, which takes longer to build.
+        #[arg(long)]
+        release: bool,
+        /// Leave service and daemon running at the end, until Ctrl-C.
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Measures the release build: size, memory, latencies, wake-ups.
+    Bench {
+        /// Fewer runs, and 10 idle seconds instead of 60.
+        #[arg(long)]
+        quick: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = Interrupt::catch().map_err(TaskError::io("catch Ctrl-C")).and_then(|interrupt| {
+        match Cli::parse().task {
+            Task::Demo { release, keep } => demo::run(release, keep, &interrupt),
+            Task::Bench { quick } => bench::run(quick, &interrupt),
+        }
+    });
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    // If standard error is gone, the exit code still tells.
+    let _ = writeln!(std::io::stderr(), "error: {}", Chain(&error));
+    error.exit_code()
+}

@@ -1,0 +1,161 @@
+//! `cargo xtask bench`: what the release build costs, on this machine, in one line a figure. A report and not a test:
+//! nothing fails because a machine is slow. Service, broker and daemon are processes of one machine; a relay between
+//! them takes the times, so that the service's own slowness is in none of the latencies.
+
+mod clock;
+mod drain;
+mod figures;
+mod idle;
+mod latency;
+mod machine;
+mod mqtt;
+mod relay;
+mod start;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::cargo;
+use crate::error::TaskError;
+use crate::interrupt::Interrupt;
+use crate::scene::Scene;
+
+use figures::{Figure, heading, line};
+use relay::Relay;
+
+/// How long anything that must happen may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How much is measured.
+struct Extent {
+    starts: usize,
+    jobs: usize,
+    rounds: usize,
+    drained: usize,
+    idle: Duration,
+}
+
+/// What every measurement needs.
+struct Bench<'a> {
+    scene: Scene,
+    relay: Relay,
+    interrupt: &'a Interrupt,
+    /// On a file system in memory, if there is one.
+    memory: TempDir,
+    /// On the disk of the build.
+    disk: TempDir,
+    /// Numbers for jobs and state directories, so that none is used twice.
+    next: usize,
+}
+
+/// Measures and prints.
+pub(crate) fn run(quick: bool, interrupt: &Interrupt) -> Result<(), TaskError> {
+    let extent = if quick {
+        Extent { starts: 5, jobs: 10, rounds: 1, drained: 200, idle: Duration::from_secs(10) }
+    } else {
+        Extent { starts: 20, jobs: 40, rounds: 5, drained: 200, idle: Duration::from_secs(60) }
+    };
+    println!("Building the release of fleethand and fleethand-local");
+    let programs = cargo::build(true)?;
+    let scene = Scene::set(&programs, interrupt)?;
+    latency::install_handler(&scene)?;
+    let relay = Relay::start(scene.path(), scene.mqtt_port)?;
+    let memory = directory_in(memory_place())?;
+    let disk = directory_in(programs.daemon.parent().map(Path::to_owned))?;
+    let mut bench = Bench { scene, relay, interrupt, memory, disk, next: 0 };
+
+    println!("\n{}\n{}", machine::describe(), heading());
+    let size = std::fs::metadata(&programs.daemon).map_err(TaskError::io("look at the daemon"))?.len();
+    println!("{}", line(Figure::Size, &figures::megabytes(size)));
+
+    let starts = start::measure(&mut bench, extent.starts)?;
+    println!("{}", line(Figure::Ready, &figures::summary(&starts.ready)));
+    println!("{}", line(Figure::FirstRequest, &figures::summary(&starts.first_request)));
+
+    let state = bench.fresh_state_in_memory();
+    let in_memory = latency::measure(&mut bench, &state, extent.jobs)?;
+    println!("{}", line(Figure::NotifyToProgress, &figures::summary(&in_memory.progress)));
+    println!("{}", line(Figure::NotifyToExec, &figures::summary(&in_memory.exec)));
+    println!("{}", line(Figure::ExitToUpdate, &figures::summary(&in_memory.update)));
+    let state = bench.fresh_state_on_disk();
+    let on_disk = latency::measure(&mut bench, &state, extent.jobs)?;
+    println!("{}", line(Figure::DiskToExec, &figures::summary(&on_disk.exec)));
+    println!("{}", line(Figure::DiskToUpdate, &figures::summary(&on_disk.update)));
+
+    let drained = drain::measure(&mut bench, extent.rounds, extent.drained)?;
+    println!("{}", line(Figure::Drain, &figures::summary(&drained)));
+
+    let idle = idle::measure(&mut bench, extent.idle)?;
+    println!("{}", line(Figure::Resident, &figures::megabytes(idle.resident)));
+    println!("{}", line(Figure::Threads, &idle.threads.to_string()));
+    println!("{}", line(Figure::Wakeups, &format!("{} in {} s", idle.switches, extent.idle.as_secs())));
+    println!(
+        "{}",
+        line(Figure::Processor, &format!("{:.1} ms in {} s", idle.processor_ms, extent.idle.as_secs()))
+    );
+    println!("\n{}", figures::NOTES);
+    Ok(())
+}
+
+impl Bench<'_> {
+    fn number(&mut self) -> usize {
+        self.next += 1;
+        self.next
+    }
+
+    fn fresh_state_in_memory(&mut self) -> PathBuf {
+        let number = self.number();
+        self.memory.path().join(number.to_string())
+    }
+
+    fn fresh_state_on_disk(&mut self) -> PathBuf {
+        let number = self.number();
+        self.disk.path().join(number.to_string())
+    }
+
+    /// A name for a job that no other job has.
+    fn fresh_job(&mut self) -> String {
+        format!("bench-{}", self.number())
+    }
+
+    /// Takes what the relay has seen, until `wanted` finds in it what it wants.
+    fn until<T>(
+        &self,
+        what: &str,
+        mut wanted: impl FnMut(&relay::Seen) -> Option<T>,
+    ) -> Result<T, TaskError> {
+        let found = self.interrupt.until(PATIENCE, || {
+            while let Some(seen) = self.relay.next() {
+                if let Some(found) = wanted(&seen) {
+                    return Ok(Some(found));
+                }
+            }
+            Ok(None)
+        })?;
+        found.ok_or_else(|| self.late(what))
+    }
+
+    fn late(&self, what: &str) -> TaskError {
+        let log = std::fs::read_to_string(self.scene.path().join("daemon.log")).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        let log = lines[lines.len().saturating_sub(30)..].join("\n");
+        TaskError::Late { what: what.to_owned(), after: PATIENCE, log }
+    }
+}
+
+/// Where files are kept in memory.
+fn memory_place() -> Option<PathBuf> {
+    Some(PathBuf::from("/dev/shm")).filter(|place| place.is_dir())
+}
+
+fn directory_in(place: Option<PathBuf>) -> Result<TempDir, TaskError> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("fleethand-bench-");
+    match place {
+        Some(place) => builder.tempdir_in(place),
+        None => builder.tempdir(),
+    }
+    .map_err(TaskError::io("make a temporary directory"))
+}
