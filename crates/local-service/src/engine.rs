@@ -306,6 +306,7 @@ mod tests {
             retain: false,
             packet_id: 9,
             properties: Bytes::new(),
+            expiry: None,
             aliased: false,
         })
     }

@@ -12,14 +12,15 @@
 //!
 //! State is in memory; it ends with the process.
 
-#![allow(dead_code, reason = "the Jobs service that drives it is not connected yet")]
-
 mod broker;
 mod clock;
 mod engine;
 mod http;
 mod jobs;
 pub mod pki;
+mod serve;
+mod service;
 
 pub use broker::tls::TlsError;
 pub use jobs::Refusal;
+pub use serve::{Options, Running, StartError, start};

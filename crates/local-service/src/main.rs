@@ -2,12 +2,16 @@
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use jobs_protocol::ThingName;
 use local_service::pki::{self, Found, InitOptions};
+use local_service::{Options, StartError, start};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 /// The AWS IoT Jobs service on one machine.
@@ -37,6 +41,17 @@ enum Command {
         #[arg(long, default_value_t = 8883)]
         port: u16,
     },
+    /// Runs the service until it gets SIGTERM or SIGINT. The addresses are printed as one line of JSON.
+    Serve {
+        /// What `init` has made.
+        directory: PathBuf,
+        /// Where to serve MQTT over TLS; port 0 takes a free one.
+        #[arg(long, default_value = "127.0.0.1:8883")]
+        mqtt: SocketAddr,
+        /// Where to serve the AWS API over plain HTTP; port 0 takes a free one.
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        http: SocketAddr,
+    },
 }
 
 fn main() -> ExitCode {
@@ -44,6 +59,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(cli.log_level).with_ansi(false).init();
     let outcome = match cli.command {
         Command::Init { directory, thing, hosts, port } => init(&directory, thing, hosts, port),
+        Command::Serve { directory, mqtt, http } => serve(&directory, mqtt, http),
     };
     let Err(error) = outcome else { return ExitCode::SUCCESS };
     tracing::error!("{}", chain(&*error));
@@ -66,8 +82,32 @@ fn init(
         };
         writeln!(out, "{what}  {}", path.display())?;
     }
+    writeln!(out, "\nThe service:  fleethand-local serve {}", directory.display())?;
     writeln!(out, "The agent:    fleethand --config-file {}", report.configuration.display())?;
     Ok(())
+}
+
+fn serve(directory: &Path, mqtt: SocketAddr, http: SocketAddr) -> Result<(), Box<dyn Error>> {
+    let options = Options::of_directory(directory, mqtt, http).map_err(StartError::from)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let running = start(options).await?;
+        let addresses =
+            json!({ "mqtt": running.mqtt.to_string(), "http": format!("http://{}", running.http) });
+        {
+            let mut out = io::stdout().lock();
+            writeln!(out, "{addresses}")?;
+            out.flush()?;
+        }
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        running.stop().await;
+        Ok(())
+    })
 }
 
 /// An error with everything that led to it, on one line.

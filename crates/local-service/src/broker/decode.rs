@@ -99,21 +99,20 @@ fn connect(input: &mut Input) -> Result<Connect, Malformed> {
         return Err(Malformed::Flags);
     }
     let keep_alive = input.short()?;
-    let properties =
-        if version == Version::V5 { properties(input, ON_CONNECT)? } else { Properties::default() };
+    let session = if version == Version::V5 { properties(input, ON_CONNECT)? } else { Properties::default() };
     let client_id = input.text()?;
     let will = if flags & 0b100 == 0 {
         None
     } else {
-        let forward =
-            if version == Version::V5 { properties_of_will(input)? } else { Properties::default() }.forward;
+        let about = if version == Version::V5 { properties(input, ON_WILL)? } else { Properties::default() };
         Some(Publish {
             topic: input.text()?,
             payload: input.binary()?,
             qos: qos(will_flags >> 3)?,
             retain: flags & 0b10_0000 != 0,
             packet_id: 0,
-            properties: forward,
+            properties: about.forward,
+            expiry: about.expiry,
             aliased: false,
         })
     };
@@ -129,9 +128,9 @@ fn connect(input: &mut Input) -> Result<Connect, Malformed> {
         client_id,
         clean: flags & 0b10 != 0,
         keep_alive,
-        session_expiry: properties.session_expiry,
-        receive_maximum: properties.receive_maximum.unwrap_or(u16::MAX),
-        maximum_packet: properties.maximum_packet.unwrap_or(u32::MAX),
+        session_expiry: session.session_expiry,
+        receive_maximum: session.receive_maximum.unwrap_or(u16::MAX),
+        maximum_packet: session.maximum_packet.unwrap_or(u32::MAX),
         will,
     })
 }
@@ -151,6 +150,7 @@ fn publish(first: u8, input: &mut Input, version: Version) -> Result<Publish, Ma
         retain: first & 1 != 0,
         packet_id,
         properties: properties.forward,
+        expiry: properties.expiry,
         aliased: properties.aliased,
     })
 }
@@ -235,6 +235,7 @@ struct Properties {
     session_expiry: Option<u32>,
     receive_maximum: Option<u16>,
     maximum_packet: Option<u32>,
+    expiry: Option<u32>,
     aliased: bool,
     identified: bool,
     /// Those that a subscriber gets with the message, as they were written.
@@ -248,12 +249,8 @@ const ON_PUBACK: &[u8] = &[0x1F, 0x26];
 const ON_SUBSCRIBE: &[u8] = &[0x0B, 0x26];
 const ON_UNSUBSCRIBE: &[u8] = &[0x26];
 const ON_DISCONNECT: &[u8] = &[0x11, 0x1C, 0x1F, 0x26];
-/// Properties of a PUBLISH that belong to the message and not to the connection it came by.
-const FORWARDED: &[u8] = &[0x01, 0x02, 0x03, 0x08, 0x09, 0x26];
-
-fn properties_of_will(input: &mut Input) -> Result<Properties, Malformed> {
-    properties(input, ON_WILL)
-}
+/// Properties of a PUBLISH that belong to the message and not to the connection it came by, and do not change.
+const FORWARDED: &[u8] = &[0x01, 0x03, 0x08, 0x09, 0x26];
 
 /// Section 2.2.2 of MQTT 5: a length, then identifiers each followed by a value of its own type.
 fn properties(input: &mut Input, allowed: &[u8]) -> Result<Properties, Malformed> {
@@ -279,7 +276,8 @@ fn properties(input: &mut Input, allowed: &[u8]) -> Result<Properties, Malformed
                 input.short()?;
                 found.aliased = true;
             }
-            0x02 | 0x18 => {
+            0x02 => found.expiry = Some(input.long()?),
+            0x18 => {
                 input.long()?;
             }
             0x11 => found.session_expiry = Some(input.long()?),
@@ -422,6 +420,7 @@ mod tests {
     fn properties_that_belong_to_the_message_are_kept_for_the_subscriber() {
         let properties = v5::PublishProperties {
             content_type: Some("text".into()),
+            message_expiry_interval: Some(60),
             topic_alias: Some(1),
             user_properties: vec![("k".into(), "v".into())],
             ..v5::PublishProperties::default()
@@ -433,6 +432,7 @@ mod tests {
             panic!("no publication")
         };
         assert!(publish.aliased);
+        assert_eq!(publish.expiry, Some(60));
         assert_eq!(&publish.payload[..], b"payload");
         let mut kept: Vec<u8> = publish.properties.to_vec();
         kept.sort_unstable();

@@ -7,6 +7,9 @@ use bytes::{BufMut, BytesMut};
 
 use super::packet::{ConnAck, MAX_PACKET, Publish, Reason, Sent, Version};
 
+/// Bytes of the message expiry property.
+const EXPIRY_SIZE: usize = 5;
+
 /// Appends `packet` to `out` in the form of `version`.
 pub(crate) fn encode(packet: &Sent, version: Version, out: &mut BytesMut) {
     let five = version == Version::V5;
@@ -22,8 +25,13 @@ pub(crate) fn encode(packet: &Sent, version: Version, out: &mut BytesMut) {
                 body.put_u16(message.packet_id);
             }
             if five {
-                put_length(&mut body, message.properties.len());
+                let expiry = message.expiry.map_or(0, |_| EXPIRY_SIZE);
+                put_length(&mut body, message.properties.len() + expiry);
                 body.put_slice(&message.properties);
+                if let Some(seconds) = message.expiry {
+                    body.put_u8(0x02);
+                    body.put_u32(seconds);
+                }
             }
             body.put_slice(&message.payload);
             0x30 | (message.qos.bits() << 1) | u8::from(message.retain)
@@ -73,7 +81,7 @@ pub(crate) fn encode(packet: &Sent, version: Version, out: &mut BytesMut) {
 /// An upper bound for the size of a publication on the wire, in bytes; what a client's Maximum Packet Size is
 /// compared with.
 pub(crate) fn size(message: &Publish) -> usize {
-    5 + 2 + message.topic.len() + 2 + 4 + message.properties.len() + message.payload.len()
+    5 + 2 + message.topic.len() + 2 + 4 + message.properties.len() + EXPIRY_SIZE + message.payload.len()
 }
 
 /// Section 3.2. The limits are those of AWS IoT Core; what it does not offer is said to be absent.
@@ -193,7 +201,9 @@ mod tests {
 
         let v5::Packet::Publish(message) = read_5(&Sent::Publish(message(20_000))) else { panic!() };
         assert_eq!(message.payload.len(), 20_000);
-        assert_eq!(message.properties.unwrap().content_type.as_deref(), Some("text"));
+        let properties = message.properties.unwrap();
+        assert_eq!(properties.content_type.as_deref(), Some("text"));
+        assert_eq!(properties.message_expiry_interval, Some(60));
 
         let refusal = Sent::PubAck { packet_id: 9, reason: Reason::TopicNameInvalid };
         let v5::Packet::PubAck(answer) = read_5(&refusal) else { panic!() };
@@ -222,6 +232,7 @@ mod tests {
             retain: false,
             packet_id: 7,
             properties: Bytes::from_static(b"\x03\x00\x04text"),
+            expiry: Some(60),
             aliased: false,
         }
     }

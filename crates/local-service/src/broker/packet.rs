@@ -121,8 +121,10 @@ pub(crate) struct Publish {
     pub(crate) retain: bool,
     /// 0 with QoS 0.
     pub(crate) packet_id: u16,
-    /// The MQTT 5 properties that travel on to subscribers, in wire form without their length.
+    /// The MQTT 5 properties that travel on to subscribers unchanged, in wire form without their length.
     pub(crate) properties: Bytes,
+    /// MQTT 5: seconds after which the message is of no use any more.
+    pub(crate) expiry: Option<u32>,
     /// A topic alias was used. None is offered, so this is the client's mistake.
     pub(crate) aliased: bool,
 }

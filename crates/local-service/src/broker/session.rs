@@ -26,6 +26,15 @@ pub(crate) struct Message {
     pub(crate) qos: Qos,
     /// MQTT 5 properties in wire form; dropped for a 3.1.1 client.
     pub(crate) properties: Bytes,
+    /// When the message is of no use any more.
+    pub(crate) expires: Option<Millis>,
+}
+
+impl Message {
+    /// A message without anything but content.
+    pub(crate) fn new(topic: &str, payload: Bytes, qos: Qos) -> Self {
+        Self { topic: topic.into(), payload, qos, properties: Bytes::new(), expires: None }
+    }
 }
 
 /// The state that a client has at the broker, and that outlives its connection if it asked for that.
@@ -80,7 +89,7 @@ impl Session {
     pub(crate) fn deliver(&mut self, message: Message, now: Millis) -> Vec<Publish> {
         let connected = self.away_since.is_none();
         if message.qos == Qos::AtMostOnce {
-            return if connected { vec![self.written(&message, 0)] } else { Vec::new() };
+            return if connected { self.written(&message, 0, now).into_iter().collect() } else { Vec::new() };
         }
         if self.queued.len() >= MAX_QUEUED {
             tracing::warn!(topic = %message.topic, "A client's queue is full; a message for it is dropped");
@@ -113,7 +122,7 @@ impl Session {
             if let Some(sent) = self.in_flight.get_mut(&packet_id) {
                 sent.sent_at = now;
                 let message = sent.message.clone();
-                again.push(self.written(&message, packet_id));
+                again.extend(self.written(&message, packet_id, now));
             }
         }
         again
@@ -125,7 +134,8 @@ impl Session {
             && let Some(message) = self.queued.pop_front()
         {
             let packet_id = self.free_id();
-            out.push(self.written(&message, packet_id));
+            let Some(publish) = self.written(&message, packet_id, now) else { continue };
+            out.push(publish);
             let order = self.in_flight.values().map(|sent| sent.order + 1).max().unwrap_or(0);
             self.in_flight.insert(packet_id, InFlight { message, sent_at: now, order });
         }
@@ -143,19 +153,26 @@ impl Session {
         }
     }
 
-    fn written(&self, message: &Message, packet_id: u16) -> Publish {
-        Publish {
+    /// The packet that carries a message; `None` if the message has expired.
+    fn written(&self, message: &Message, packet_id: u16, now: Millis) -> Option<Publish> {
+        let mut left = None;
+        if let Some(expires) = message.expires {
+            if expires <= now {
+                return None;
+            }
+            left = u32::try_from(now.until(expires).as_secs()).ok();
+        }
+        let five = self.version == Version::V5;
+        Some(Publish {
             topic: message.topic.to_string(),
             payload: message.payload.clone(),
             qos: message.qos,
             retain: false,
             packet_id,
-            properties: match self.version {
-                Version::V311 => Bytes::new(),
-                Version::V5 => message.properties.clone(),
-            },
+            properties: if five { message.properties.clone() } else { Bytes::new() },
+            expiry: left.filter(|_| five),
             aliased: false,
-        }
+        })
     }
 }
 
@@ -201,6 +218,18 @@ mod tests {
     }
 
     #[test]
+    fn a_message_expires_while_it_waits_and_tells_how_long_it_is_still_good() {
+        let mut session = Session::new(Version::V5);
+        session.away_since = Some(START);
+        for seconds in [10, 30] {
+            let expires = Some(START.plus(Millis(seconds * 1000)));
+            session.deliver(Message { expires, ..message("t") }, START);
+        }
+        let sent = session.attach(10, START.plus(Millis(10_000)));
+        assert_eq!(sent.iter().map(|publish| publish.expiry).collect::<Vec<_>>(), [Some(20)]);
+    }
+
+    #[test]
     fn the_queue_of_a_client_that_never_returns_is_bounded() {
         let mut session = Session::new(Version::V5);
         session.away_since = Some(START);
@@ -224,11 +253,6 @@ mod tests {
     }
 
     fn message(topic: &str) -> Message {
-        Message {
-            topic: topic.into(),
-            payload: Bytes::new(),
-            qos: Qos::AtLeastOnce,
-            properties: Bytes::new(),
-        }
+        Message::new(topic, Bytes::new(), Qos::AtLeastOnce)
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn call(parts: &Parts, body: &[u8]) -> Result<Call, Refusal> {
     let Hit { plane, operation, members } = routes::find(parts.method.as_str(), &levels, signed_for(parts))
         .ok_or_else(|| {
         let message = format!("There is no operation {} {path} here.", parts.method);
-        Refusal::new(501, "UnknownOperationException", message)
+        Refusal::new(501, "NotImplemented", message)
     })?;
     let mut params = body_members(body)?;
     for (name, value) in query(parts.uri.query().unwrap_or_default()) {

@@ -12,6 +12,8 @@ use crate::clock::Millis;
 
 /// Most retained messages that are kept; further topics are not retained.
 const MAX_RETAINED: usize = 1000;
+/// Longest life of a message, in seconds (AWS IoT quota: seven days).
+const MAX_MESSAGE_EXPIRY: u32 = 604_800;
 
 impl Hub {
     /// The service's answer to a request: to that connection and nobody else, in one copy, subscribed or not.
@@ -34,11 +36,7 @@ impl Hub {
                 .map(|(_, &qos)| qos)
                 .max();
             let qos = granted.unwrap_or(Qos::AtMostOnce);
-            self.deliver(
-                &client,
-                Message { topic: topic.into(), payload, qos, properties: Bytes::new() },
-                now,
-            );
+            self.deliver(&client, Message::new(topic, payload, qos), now);
         }
         std::mem::take(&mut self.effects)
     }
@@ -46,8 +44,7 @@ impl Hub {
     /// A notification or an event of the service: QoS 1 to every subscriber, kept for those that are away.
     #[must_use]
     pub(crate) fn publish(&mut self, topic: &str, payload: Bytes, now: Millis) -> Vec<Effect> {
-        let message =
-            Message { topic: topic.into(), payload, qos: Qos::AtLeastOnce, properties: Bytes::new() };
+        let message = Message::new(topic, payload, Qos::AtLeastOnce);
         self.distribute(&message, now);
         std::mem::take(&mut self.effects)
     }
@@ -85,6 +82,10 @@ impl Hub {
             payload: publish.payload,
             qos: publish.qos,
             properties: publish.properties,
+            expires: publish.expiry.map(|seconds| {
+                let seconds = seconds.clamp(1, MAX_MESSAGE_EXPIRY);
+                now.plus(Millis(u64::from(seconds) * 1000))
+            }),
         };
         if publish.retain {
             if message.payload.is_empty() {

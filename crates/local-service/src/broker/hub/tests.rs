@@ -381,6 +381,7 @@ fn message(topic: &str, qos: Qos) -> Publish {
         retain: false,
         packet_id: if qos == Qos::AtMostOnce { 0 } else { 5 },
         properties: Bytes::new(),
+        expiry: None,
         aliased: false,
     }
 }

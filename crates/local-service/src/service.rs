@@ -1,0 +1,64 @@
+//! The Jobs service behind the broker: `service-core`, in the shape the broker and the HTTP front want.
+
+use std::hash::{BuildHasher, RandomState};
+
+use serde_json::Value;
+use service_core::{ControlError, EpochMillis, Message, Service, Settings};
+
+use crate::clock::Millis;
+use crate::jobs::{ControlAnswer, DeviceAnswer, JobsTap, Plane, Publication, Refusal};
+
+/// The service of one account.
+#[derive(Debug)]
+pub(crate) struct Jobs(Service);
+
+impl Jobs {
+    /// Without things and jobs.
+    pub(crate) fn new() -> Self {
+        // Ids of things and events shall differ between two runs; each `RandomState` has keys of its own.
+        let seed = RandomState::new().hash_one(0);
+        Self(Service::new(Settings { seed, ..Settings::default() }))
+    }
+}
+
+impl JobsTap for Jobs {
+    fn device_message(&mut self, topic: &str, payload: &[u8], now: Millis) -> DeviceAnswer {
+        let outcome = self.0.device_message(topic, payload, EpochMillis(now.0));
+        DeviceAnswer {
+            reply: outcome.reply.map(publication),
+            publications: publications(outcome.publications),
+        }
+    }
+
+    fn call(&mut self, plane: Plane, operation: &str, params: Value, now: Millis) -> ControlAnswer {
+        let now = EpochMillis(now.0);
+        let outcome = match plane {
+            Plane::Control => self.0.control(operation, params, now),
+            Plane::Data => self.0.data_plane(operation, params, now),
+        };
+        ControlAnswer {
+            outcome: outcome.result.map_err(refusal),
+            publications: publications(outcome.publications),
+        }
+    }
+
+    fn deadline(&self) -> Option<Millis> {
+        self.0.deadline().map(|deadline| Millis(deadline.0))
+    }
+
+    fn on_deadline(&mut self, now: Millis) -> Vec<Publication> {
+        publications(self.0.on_deadline(EpochMillis(now.0)))
+    }
+}
+
+fn publication(message: Message) -> Publication {
+    Publication { topic: message.topic, payload: message.payload.into() }
+}
+
+fn publications(messages: Vec<Message>) -> Vec<Publication> {
+    messages.into_iter().map(publication).collect()
+}
+
+fn refusal(error: ControlError) -> Refusal {
+    Refusal { status: error.status, error: error.name.into(), message: error.message, members: error.members }
+}
