@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use checked::{Config, Jobs, Logging};
 pub(crate) use facts::Surroundings;
-pub(crate) use layers::TextError;
+pub(crate) use layers::{MergeError, TextError};
 pub(crate) use raw::{Foreign, RawConfig, RawJobs, RawLogging};
 pub(crate) use remark::Remark;
 
@@ -71,8 +71,8 @@ pub(crate) enum ConfigError {
         source: TextError,
     },
     /// A value of the environment has a wrong type.
-    #[error("the layers of the configuration do not fit together")]
-    Layers(#[source] Box<figment::Error>),
+    #[error("the configuration cannot be put together")]
+    Layers(#[source] MergeError),
     /// Values that cannot be believed: all of them. `faults` and `notices` come along, for one reading.
     #[error("{} in the configuration", count(complaints.len()))]
     Complaints { complaints: Vec<Remark>, faults: Vec<Remark>, notices: Vec<Remark> },

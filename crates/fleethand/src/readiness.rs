@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::task::{Context, Poll};
 
 use tokio::io::unix::AsyncFd;
 
@@ -26,9 +27,10 @@ impl Readiness {
         Ok(Self(watched?))
     }
 
-    /// Waits until there is something to read, and leaves it there. Safe to cancel.
-    pub(crate) async fn readable(&self) -> io::Result<()> {
-        self.0.readable().await.map(drop)
+    /// Whether there is something to read, which is left there. Wakes the task that asked last.
+    pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        // An error means that the runtime is going down; then it does not matter what is said.
+        self.0.poll_read_ready(context).map(drop)
     }
 
     /// Reads, as soon as there is something. Safe to cancel: then nothing has been read.
@@ -50,9 +52,9 @@ impl AsFd for Readiness {
 
 #[cfg(test)]
 mod tests {
-    use std::future::Future;
+    use std::future::{Future, poll_fn};
     use std::pin::pin;
-    use std::task::{Context, Waker};
+    use std::task::Waker;
 
     use super::*;
 
@@ -60,15 +62,13 @@ mod tests {
     async fn a_descriptor_is_readable_when_there_is_something_to_read_and_not_before() {
         let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
         let readiness = Readiness::watch(read).unwrap();
-        {
-            let mut waiting = pin!(readiness.readable());
-            assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        }
+        let mut nobody = Context::from_waker(Waker::noop());
+        assert!(readiness.poll_readable(&mut nobody).is_pending());
         rustix::io::write(&write, b"x").unwrap();
-        readiness.readable().await.unwrap();
+        poll_fn(|context| readiness.poll_readable(context)).await;
         let mut buffer = [0; 8];
         assert_eq!(readiness.read(&mut buffer).await.unwrap(), 1);
         let mut reading = pin!(readiness.read(&mut buffer));
-        assert!(reading.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(reading.as_mut().poll(&mut nobody).is_pending());
     }
 }

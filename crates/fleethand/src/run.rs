@@ -27,8 +27,6 @@ enum RunError {
     #[error(transparent)]
     Journal(#[from] durable::OpenError),
     #[error(transparent)]
-    Handlers(#[from] handlers::HandlersError),
-    #[error(transparent)]
     Link(#[from] LinkError),
     #[error("the system gives no random numbers")]
     Random(#[source] getrandom::Error),
@@ -43,7 +41,7 @@ impl RunError {
         match self {
             Self::State(error) => error.exit(),
             Self::Save(SaveError::Encode(_)) => Exit::Software,
-            Self::Journal(_) | Self::Handlers(_) | Self::Save(_) => Exit::Storage,
+            Self::Journal(_) | Self::Save(_) => Exit::Storage,
             Self::Link(_) => Exit::Config,
             Self::Random(_) | Self::Runtime(_) => Exit::Temporary,
         }
@@ -102,7 +100,7 @@ fn serve(config: &Config, log: Log) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(RunError::Runtime)?.block_on(async {
         let signals = Signals::catch().map_err(RunError::Runtime)?;
-        let handlers = Handlers::new(&config.jobs, state.path())?;
+        let handlers = Handlers::new(&config.jobs, state.path());
         // Another part of the same draw, so that the two do not roll the same dice.
         let link = Link::start(config, tls, seed.rotate_left(32))?;
         let clock_watch = ClockWatch::start();

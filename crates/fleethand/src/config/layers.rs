@@ -6,12 +6,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use super::raw::{self, RawConfig};
 use figment::providers::Serialized;
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
-use serde::Deserialize;
-
-use super::raw::{self, RawConfig};
 
 /// Names in the environment begin with this; `__` stands for the dot, `_` for the hyphen:
 /// `FLEETHAND_JOBS__HANDLER_DIRECTORY` is `jobs.handler-directory`.
@@ -43,14 +41,6 @@ pub(crate) struct Tracked {
     pub(crate) unknown: Vec<String>,
 }
 
-impl<'de> Deserialize<'de> for Tracked {
-    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let mut unknown = Vec::new();
-        let value = serde_ignored::deserialize(input, |path| unknown.extend(unasked(&path)))?;
-        Ok(Self { value, unknown })
-    }
-}
-
 /// Why the text of a file could not be read as a configuration.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TextError {
@@ -71,6 +61,20 @@ pub(crate) enum TextError {
         #[source]
         source: serde_json::Error,
     },
+}
+
+/// Why the layers do not make a configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MergeError {
+    /// A value of a wrong type in the environment.
+    #[error("{name}: {what}")]
+    Variable { name: String, what: String },
+    /// Never seen: every layer is a part of a configuration.
+    #[error("the layers cannot be merged")]
+    Layers(#[source] Box<figment::Error>),
+    /// Never seen, as above.
+    #[error("what the layers amount to cannot be read")]
+    Text(#[source] TextError),
 }
 
 /// Reads the text of a configuration file. Members whose name begins with `_` are comments.
@@ -130,10 +134,11 @@ pub(crate) fn merge(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     flags: &RawConfig,
     provisioned: Option<&raw::RawRuntime>,
-) -> Result<Tracked, Box<figment::Error>> {
+) -> Result<Tracked, MergeError> {
     let (file_only, settings): (BTreeMap<_, _>, BTreeMap<_, _>) = settings(variables)
         .into_iter()
         .partition(|(key, _)| FILE_ONLY.iter().any(|section| key.starts_with(section)));
+    let names: Vec<String> = settings.keys().cloned().collect();
     let mut figment = Figment::from(Serialized::defaults(raw::defaults()))
         .merge(Serialized::defaults(file))
         .merge(Environment(settings))
@@ -146,7 +151,9 @@ pub(crate) fn merge(
             .merge(Serialized::default("key", &runtime.key))
             .merge(Serialized::default("thing-name", &runtime.thing_name));
     }
-    let mut tracked: Tracked = figment.extract().map_err(Box::new)?;
+    let merged: serde_json::Value = figment.extract().map_err(|error| MergeError::Layers(Box::new(error)))?;
+    // By way of a text, so that there is one reader of configurations: two would cost a board 60 KB.
+    let mut tracked = parse(&merged.to_string()).map_err(|error| wrong_variable(error, &names))?;
     tracked.unknown.extend(file_only.into_keys());
     Ok(tracked)
 }
@@ -156,6 +163,24 @@ impl raw::RawRuntime {
     fn is_complete(&self) -> bool {
         self.completed_fp && !self.cert.is_empty() && !self.key.is_empty() && !self.thing_name.is_empty()
     }
+}
+
+/// The file and the flags have types already, so a wrong one comes from the environment.
+fn wrong_variable(error: TextError, names: &[String]) -> MergeError {
+    match error {
+        TextError::Type { key, source, .. } if names.contains(&key) => {
+            let text = source.to_string();
+            // The rest tells a place in a text that nobody has written.
+            let what = text.split(" at line ").next().unwrap_or_default().to_owned();
+            MergeError::Variable { name: variable(&key), what }
+        }
+        TextError::Type { .. } | TextError::Syntax { .. } => MergeError::Text(error),
+    }
+}
+
+/// The variable that sets a key.
+fn variable(key: &str) -> String {
+    format!("{ENVIRONMENT_PREFIX}{}", key.replace('.', "__").replace('-', "_").to_ascii_uppercase())
 }
 
 /// The environment's share, by key. A variable that is not UTF-8 is no setting of ours.
@@ -176,9 +201,7 @@ struct Environment(BTreeMap<String, String>);
 
 impl Provider for Environment {
     fn metadata(&self) -> Metadata {
-        Metadata::named("environment").interpolater(|_, keys| {
-            format!("{ENVIRONMENT_PREFIX}{}", keys.join("__").replace('-', "_").to_ascii_uppercase())
-        })
+        Metadata::named("environment")
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
