@@ -3,7 +3,16 @@
 //! Bytes come from anybody who holds a certificate: every length is checked before it is used, and nothing is
 //! allocated for bytes that have not arrived. Sections named below are those of the OASIS standards.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+mod input;
+mod properties;
+
+use bytes::{Buf, BytesMut};
+
+use self::input::Input;
+use self::properties::{
+    ON_CONNECT, ON_DISCONNECT, ON_PUBACK, ON_PUBLISH, ON_SUBSCRIBE, ON_UNSUBSCRIBE, ON_WILL, Properties,
+    properties,
+};
 
 use super::packet::{
     Connect, Disconnect, MAX_PACKET, Publish, Qos, Received, Subscribe, Unsubscribe, Version,
@@ -229,135 +238,9 @@ fn qos(bits: u8) -> Result<Qos, Malformed> {
     }
 }
 
-/// What of the properties of a packet means something here.
-#[derive(Debug, Default)]
-struct Properties {
-    session_expiry: Option<u32>,
-    receive_maximum: Option<u16>,
-    maximum_packet: Option<u32>,
-    expiry: Option<u32>,
-    aliased: bool,
-    identified: bool,
-    /// Those that a subscriber gets with the message, as they were written.
-    forward: Bytes,
-}
-
-const ON_CONNECT: &[u8] = &[0x11, 0x15, 0x16, 0x17, 0x19, 0x21, 0x22, 0x26, 0x27];
-const ON_PUBLISH: &[u8] = &[0x01, 0x02, 0x03, 0x08, 0x09, 0x0B, 0x23, 0x26];
-const ON_WILL: &[u8] = &[0x01, 0x02, 0x03, 0x08, 0x09, 0x18, 0x26];
-const ON_PUBACK: &[u8] = &[0x1F, 0x26];
-const ON_SUBSCRIBE: &[u8] = &[0x0B, 0x26];
-const ON_UNSUBSCRIBE: &[u8] = &[0x26];
-const ON_DISCONNECT: &[u8] = &[0x11, 0x1C, 0x1F, 0x26];
-/// Properties of a PUBLISH that belong to the message and not to the connection it came by, and do not change.
-const FORWARDED: &[u8] = &[0x01, 0x03, 0x08, 0x09, 0x26];
-
-/// Section 2.2.2 of MQTT 5: a length, then identifiers each followed by a value of its own type.
-fn properties(input: &mut Input, allowed: &[u8]) -> Result<Properties, Malformed> {
-    let length = input.variable()?;
-    let mut input = Input(input.take(length)?);
-    let mut found = Properties::default();
-    let mut forward = BytesMut::new();
-    while !input.0.is_empty() {
-        let before = input.0.clone();
-        let id = input.byte()?;
-        if !allowed.contains(&id) {
-            return Err(Malformed::Property(id));
-        }
-        match id {
-            0x01 | 0x17 | 0x19 => {
-                input.byte()?;
-            }
-            0x21 => found.receive_maximum = Some(input.packet_id()?),
-            0x22 => {
-                input.short()?;
-            }
-            0x23 => {
-                input.short()?;
-                found.aliased = true;
-            }
-            0x02 => found.expiry = Some(input.long()?),
-            0x18 => {
-                input.long()?;
-            }
-            0x11 => found.session_expiry = Some(input.long()?),
-            0x27 => found.maximum_packet = Some(input.long()?),
-            0x0B => {
-                input.variable()?;
-                found.identified = true;
-            }
-            0x03 | 0x08 | 0x15 | 0x1C | 0x1F => {
-                input.text()?;
-            }
-            0x09 | 0x16 => {
-                input.binary()?;
-            }
-            0x26 => {
-                input.text()?;
-                input.text()?;
-            }
-            other => return Err(Malformed::Property(other)),
-        }
-        if FORWARDED.contains(&id) {
-            forward.put(before.slice(..before.len() - input.0.len()));
-        }
-    }
-    found.forward = forward.freeze();
-    Ok(found)
-}
-
-/// What is left of a packet.
-struct Input(Bytes);
-
-impl Input {
-    fn take(&mut self, length: usize) -> Result<Bytes, Malformed> {
-        if length > self.0.len() { Err(Malformed::Short) } else { Ok(self.0.split_to(length)) }
-    }
-
-    fn byte(&mut self) -> Result<u8, Malformed> {
-        self.0.try_get_u8().map_err(|_| Malformed::Short)
-    }
-
-    fn short(&mut self) -> Result<u16, Malformed> {
-        self.0.try_get_u16().map_err(|_| Malformed::Short)
-    }
-
-    fn long(&mut self) -> Result<u32, Malformed> {
-        self.0.try_get_u32().map_err(|_| Malformed::Short)
-    }
-
-    fn packet_id(&mut self) -> Result<u16, Malformed> {
-        match self.short()? {
-            0 => Err(Malformed::PacketId),
-            id => Ok(id),
-        }
-    }
-
-    fn binary(&mut self) -> Result<Bytes, Malformed> {
-        let length = self.short()?;
-        self.take(length.into())
-    }
-
-    fn text(&mut self) -> Result<String, Malformed> {
-        let text = String::from_utf8(self.binary()?.into()).map_err(|_| Malformed::Text)?;
-        if text.contains('\0') { Err(Malformed::Text) } else { Ok(text) }
-    }
-
-    fn variable(&mut self) -> Result<usize, Malformed> {
-        let mut value = 0;
-        for index in 0..4 {
-            let byte = self.byte()?;
-            value |= usize::from(byte & 0x7F) << (7 * index);
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(Malformed::Length)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::BufMut;
     use rumqttc::mqttbytes::v4;
     use rumqttc::v5::mqttbytes::v5;
 
