@@ -1,1 +1,20 @@
-//! (being written)
+//! Helpers that the suites share: a Jobs service in the test's own process, the files of one board, the daemon as a
+//! process, and a client that is up to no good. All of it blocks, so that a test is a plain function that reads from
+//! top to bottom. What a test checks stands in the test.
+
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a helper panics where the world is not as the test needs it: that is how a test fails"
+)]
+
+mod board;
+mod daemon;
+mod desk;
+mod intruder;
+mod patience;
+
+pub use board::Board;
+pub use daemon::Daemon;
+pub use desk::{Desk, Execution};
+pub use intruder::Intruder;
+pub use patience::{PATIENCE, eventually};

@@ -68,10 +68,14 @@ fn counters(id: u32) -> io::Result<Counters> {
     let mut sum = Counters::default();
     for entry in fs::read_dir(format!("/proc/{id}/task"))? {
         let task = entry?.path();
-        let status = fs::read_to_string(task.join("status"))?;
+        // A thread that has ended meanwhile is no longer looked at.
+        let (Ok(status), Ok(times)) =
+            (fs::read_to_string(task.join("status")), fs::read_to_string(task.join("schedstat")))
+        else {
+            continue;
+        };
         sum.switches += number(&status, "voluntary_ctxt_switches").unwrap_or(0)
             + number(&status, "nonvoluntary_ctxt_switches").unwrap_or(0);
-        let times = fs::read_to_string(task.join("schedstat"))?;
         // The first number is the time on a processor, in nanoseconds.
         let time = times.split_whitespace().next().and_then(|number| number.parse::<u64>().ok());
         sum.nanoseconds += time.unwrap_or(0);
