@@ -1,0 +1,209 @@
+use std::path::Path;
+
+use agent_core::OnInterruption;
+
+use super::*;
+use crate::config::facts::FileFacts;
+use crate::config::raw;
+use crate::config::raw::RawHandler;
+
+/// A machine on which `/good/*` is as it should be and other names tell their fault.
+fn look(path: &Path) -> io::Result<FileFacts> {
+    let file = |mode, owner| Ok(FileFacts { regular: true, directory: false, mode, owner });
+    match path.to_str().unwrap() {
+        "/bad/open.key" => file(0o644, 1000),
+        "/bad/group.key" => file(0o640, 1000),
+        "/bad/writable.pem" => file(0o664, 1000),
+        "/bad/stranger.key" => file(0o600, 1001),
+        "/bad/denied.key" => Err(io::ErrorKind::PermissionDenied.into()),
+        "/bad/directory" => Ok(FileFacts { regular: false, directory: true, mode: 0o700, owner: 1000 }),
+        "/good/strict.key" | "/home/me/key.pem" => file(0o400, 1000),
+        name if name.starts_with("/good/") => file(0o600, 1000),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
+fn machine() -> Surroundings {
+    Surroundings { home: Some("/home/me".into()), user: 1000, look }
+}
+
+fn good() -> RawConfig {
+    RawConfig {
+        endpoint: Some("abc-ats.iot.eu-central-1.amazonaws.com".into()),
+        cert: Some("/good/cert.pem".into()),
+        key: Some("/good/key.pem".into()),
+        root_ca: Some("/good/ca.pem".into()),
+        thing_name: Some("board:7_a-b".into()),
+        ..raw::defaults()
+    }
+}
+
+fn complaints(change: impl FnOnce(&mut RawConfig)) -> Vec<Remark> {
+    let mut raw = good();
+    change(&mut raw);
+    judge(&raw, &machine()).config.err().unwrap_or_default()
+}
+
+fn config(change: impl FnOnce(&mut RawConfig)) -> Config {
+    let mut raw = good();
+    change(&mut raw);
+    judge(&raw, &machine()).config.unwrap()
+}
+
+/// One change and the key, and a part of the remark, that it must bring.
+#[test]
+fn every_rule_names_its_key_and_what_was_found() {
+    type Change = fn(&mut RawConfig);
+    let table: &[(Change, &str, &str)] = &[
+        (|raw| raw.endpoint = None, "endpoint", "is missing"),
+        (|raw| raw.endpoint = Some(String::new()), "endpoint", "is missing"),
+        (|raw| raw.endpoint = Some("https://a.example".into()), "endpoint", "has a scheme"),
+        (|raw| raw.endpoint = Some("a.example/mqtt".into()), "endpoint", "has a path"),
+        (|raw| raw.endpoint = Some("a.example:8883".into()), "endpoint", "has a port"),
+        (|raw| raw.endpoint = Some("::1".into()), "endpoint", "is an IPv6 address"),
+        (|raw| raw.endpoint = Some("a..example".into()), "endpoint", "is no host name"),
+        (|raw| raw.endpoint = Some("a b".into()), "endpoint", "is no host name"),
+        (|raw| raw.port = Some(0), "port", "is 0; give a whole number from 1 to 65535"),
+        (|raw| raw.port = Some(65_536), "port", "65536"),
+        (|raw| raw.thing_name = Some("a b".into()), "thing-name", "`a b`"),
+        (|raw| raw.thing_name = Some("x".repeat(129)), "thing-name", "thing name"),
+        (|raw| raw.cert = None, "cert", "is missing"),
+        (|raw| raw.cert = Some("/bad/nowhere".into()), "cert", "/bad/nowhere cannot be read"),
+        (|raw| raw.cert = Some("/bad/writable.pem".into()), "cert", "run: chmod go-w /bad/writable.pem"),
+        (|raw| raw.cert = Some("/bad/directory".into()), "cert", "is not a regular file"),
+        (|raw| raw.cert = Some("certs/cert.pem".into()), "cert", "is not a whole path"),
+        (|raw| raw.cert = Some("$(touch /x)".into()), "cert", "is not a whole path"),
+        (|raw| raw.key = Some("/bad/open.key".into()), "key", "run: chmod 600 /bad/open.key"),
+        (|raw| raw.key = Some("/bad/group.key".into()), "key", "mode 640"),
+        (|raw| raw.key = Some("/bad/stranger.key".into()), "key", "belongs to user 1001"),
+        (|raw| raw.key = Some("/bad/denied.key".into()), "key", "chown"),
+        (|raw| raw.root_ca = Some("/bad/writable.pem".into()), "root-ca", "chmod go-w"),
+        (|raw| raw.logging.level = Some("LOUD".into()), "logging.level", "`LOUD` is no level"),
+        (|raw| raw.logging.kind = Some("printer".into()), "logging.type", "`printer`"),
+        (
+            |raw| {
+                raw.logging.kind = Some("file".into());
+                raw.logging.file = Some(String::new());
+            },
+            "logging.file",
+            "is missing",
+        ),
+        (|raw| raw.jobs.step_timeout_seconds = Some(0), "jobs.step-timeout-seconds", "is 0"),
+        (|raw| raw.jobs.step_timeout_seconds = Some(604_800), "jobs.step-timeout-seconds", "603900"),
+        (|raw| raw.jobs.grace_seconds = Some(-1), "jobs.grace-seconds", "is -1"),
+        (
+            |raw| raw.jobs.handler_directory = Some("handlers".into()),
+            "jobs.handler-directory",
+            "is not a whole path",
+        ),
+        (|raw| raw.jobs.on_stop = Some("run".into()), "jobs.on-stop", "give keep or terminate"),
+        (|raw| raw.jobs.final_step = Some("never".into()), "jobs.final-step", "is `never`"),
+        (|raw| raw.jobs.default_allow_std_err.flat = Some(-2), "jobs.default-allow-std-err.flat", "is -2"),
+        (
+            |raw| drop(raw.jobs.environment.insert("A=B".into(), String::new())),
+            "jobs.environment.A=B",
+            "no environment",
+        ),
+        (
+            |raw| drop(raw.jobs.handlers.insert("../x".into(), RawHandler::default())),
+            "jobs.handlers.../x",
+            "is no file name",
+        ),
+        (|raw| policy(raw).max_attempts = Some(0), "jobs.handlers.reboot.sh.max-attempts", "is 0"),
+        (
+            |raw| policy(raw).on_interruption = Some("maybe".into()),
+            "jobs.handlers.reboot.sh.on-interruption",
+            "give never-rerun or rerun",
+        ),
+        (
+            |raw| raw.secure_element = Some(Foreign { enabled: true }),
+            "secure-element.enabled",
+            "cannot be used",
+        ),
+    ];
+    for (change, key, part) in table {
+        let found = complaints(change);
+        assert_eq!(found.len(), 1, "{key}, {part}: {found:?}");
+        assert_eq!(found[0].key, *key);
+        assert!(found[0].to_string().contains(part), "{part:?} is not in `{}`", found[0]);
+    }
+}
+
+fn policy(raw: &mut RawConfig) -> &mut RawHandler {
+    raw.jobs.handlers.get_mut("reboot.sh").unwrap()
+}
+
+#[test]
+fn the_defaults_are_those_of_the_core() {
+    let believed = config(|_| ()).jobs;
+    let core = agent_core::Settings::new(ThingName::try_from("a").unwrap());
+    assert_eq!(believed.step_timeout, core.step_timeout);
+    assert_eq!(believed.grace, core.grace);
+    assert_eq!(believed.on_stop, core.on_stop);
+    assert_eq!(believed.final_step, core.final_step);
+    assert_eq!(believed.allow_std_err_flat, core.default_allow_std_err_flat);
+    assert_eq!(believed.allow_std_err_step, core.default_allow_std_err_step);
+}
+
+#[test]
+fn the_reboot_handler_may_run_a_second_time() {
+    let policy = config(|_| ()).jobs.handlers["reboot.sh"].clone();
+    assert_eq!((policy.on_interruption, policy.max_attempts), (OnInterruption::Rerun, 2));
+}
+
+#[test]
+fn all_complaints_come_at_once() {
+    let found = judge(&raw::defaults(), &machine()).config.unwrap_err();
+    let keys: Vec<_> = found.iter().map(|remark| remark.key.as_str()).collect();
+    assert_eq!(keys, ["endpoint", "thing-name", "cert", "key"]);
+}
+
+#[test]
+fn a_key_with_stricter_rights_is_as_good() {
+    config(|raw| raw.key = Some("/good/strict.key".into()));
+}
+
+#[test]
+fn a_tilde_is_the_home_and_nothing_else_is_expanded() {
+    assert_eq!(config(|raw| raw.key = Some("~/key.pem".into())).key, Path::new("/home/me/key.pem"));
+    assert_eq!(
+        config(|raw| raw.jobs.handler_directory = Some("/$HOME/*".into())).jobs.handler_directory,
+        Path::new("/$HOME/*")
+    );
+    assert_eq!(complaints(|raw| raw.key = Some("~root/key.pem".into())).len(), 1);
+}
+
+#[test]
+fn an_empty_handler_directory_means_the_default_one() {
+    let directory = config(|raw| raw.jobs.handler_directory = Some(String::new())).jobs.handler_directory;
+    assert_eq!(directory, Path::new("/home/me/.aws-iot-device-client/jobs"));
+}
+
+#[test]
+fn without_a_root_ca_the_authorities_of_the_system_are_trusted() {
+    assert_eq!(config(|raw| raw.root_ca = None).root_ca, None);
+    let mut raw = good();
+    raw.root_ca = Some("/bad/nowhere".into());
+    let judgement = judge(&raw, &machine());
+    assert_eq!(judgement.config.unwrap().root_ca, None);
+    assert_eq!(judgement.faults.len(), 1);
+}
+
+#[test]
+fn hosts_may_be_names_and_addresses() {
+    for host in ["localhost", "127.0.0.1", "a_b.example.", "ABC.amazonaws.com.cn"] {
+        assert_eq!(config(|raw| raw.endpoint = Some(host.into())).endpoint, host);
+    }
+}
+
+#[test]
+fn a_feature_that_is_not_here_brings_one_notice_only_if_it_is_switched_on() {
+    let mut raw = good();
+    raw.tunneling = Some(Foreign { enabled: true });
+    raw.samples = Some(Foreign { enabled: false });
+    raw.logging.enable_sdk_logging = Some(true);
+    let judgement = judge(&raw, &machine());
+    let keys: Vec<_> = judgement.notices.iter().map(|remark| remark.key.as_str()).collect();
+    assert_eq!(keys, ["tunneling", "logging.enable-sdk-logging"]);
+    assert!(judgement.config.is_ok());
+}
