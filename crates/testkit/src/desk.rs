@@ -93,6 +93,11 @@ impl Desk {
         self.options.mqtt
     }
 
+    /// Runs something beside the service.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
     /// Ends the service; its jobs are gone.
     pub fn stop(&mut self) {
         if let Some(running) = self.running.take() {

@@ -1,6 +1,6 @@
 //! Helpers that the suites share: a Jobs service in the test's own process, the files of one board, the daemon as a
-//! process, and a client that is up to no good. All of it blocks, so that a test is a plain function that reads from
-//! top to bottom. What a test checks stands in the test.
+//! process, and a wire between the two on which a test can say what the service would not. All of it blocks, so that
+//! a test is a plain function that reads from top to bottom. What a test checks stands in the test.
 
 #![expect(
     clippy::missing_panics_doc,
@@ -10,11 +10,11 @@
 mod board;
 mod daemon;
 mod desk;
-mod intruder;
 mod patience;
+mod wire;
 
 pub use board::Board;
 pub use daemon::Daemon;
 pub use desk::{Desk, Execution};
-pub use intruder::Intruder;
 pub use patience::{PATIENCE, eventually};
+pub use wire::Wire;
