@@ -221,8 +221,10 @@ impl World {
         if assign(&mut self.context, &wanted, &found, &fits) {
             return Ok(());
         }
-        let lines =
-            |messages: &[&Value]| messages.iter().map(|one| format!("\n      {one}")).collect::<String>();
+        let lines = |messages: &[&Value]| {
+            let lines: Vec<String> = messages.iter().map(|one| format!("\n      {one}")).collect();
+            lines.concat()
+        };
         Err(format!("\n    wanted:{}\n    received:{}", lines(&wanted), lines(&found)))
     }
 
@@ -233,13 +235,13 @@ impl World {
             Value::Array(elements) => {
                 elements.iter().map(|element| self.request(element)).collect::<Result<Vec<_>, _>>()?.into()
             }
-            Value::Object(members) => match operator(members) {
-                Some((name, argument)) => self.operate(name, argument)?,
-                None => {
-                    let filled = members.iter().map(|(name, value)| Ok((name.clone(), self.request(value)?)));
-                    filled.collect::<Result<Map<_, _>, Failure>>()?.into()
+            Value::Object(members) => {
+                if let Some((name, argument)) = operator(members) {
+                    return self.operate(name, argument);
                 }
-            },
+                let filled = members.iter().map(|(name, value)| Ok((name.clone(), self.request(value)?)));
+                filled.collect::<Result<Map<_, _>, Failure>>()?.into()
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
         })
     }
@@ -284,7 +286,7 @@ fn bytes(hex: &str) -> Result<Vec<u8>, Failure> {
 /// A moment in UTC in the form of strftime, as far as the vectors use it.
 fn date(seconds: u64, form: &str) -> String {
     let mut days = seconds / 86_400;
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let mut year = 1970;
     while days >= 365 + u64::from(leap(year)) {
         days -= 365 + u64::from(leap(year));

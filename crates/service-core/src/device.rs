@@ -103,9 +103,8 @@ impl Turn<'_> {
     /// UpdateJobExecution.
     fn update(&mut self, thing: &ThingName, id: &JobId, request: Update) -> Result<Updated, Refusal> {
         let (job, number, execution) = self.find(thing, id, request.number)?;
-        if let Some(expected) = request.expected_version
-            && expected != execution.version.get()
-        {
+        let other_version = request.expected_version.filter(|expected| *expected != execution.version.get());
+        if let Some(expected) = other_version {
             let message = format!("Expected version {expected} but found version {}", execution.version);
             let state = Some(execution.state());
             return Err(Refusal { code: ErrorCode::VersionMismatch, message, state });
