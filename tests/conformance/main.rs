@@ -38,7 +38,7 @@ fn scenarios() -> Vec<Scenario> {
     let mut names: Vec<String> = files
         .map(|file| file.unwrap().file_name().into_string().expect("vectors have plain names"))
         .collect();
-    names.retain(|name| name.ends_with(".json") && name != BROKER);
+    names.retain(|name| name != BROKER);
     names.sort();
     let mut all = Vec::new();
     for file in names {
