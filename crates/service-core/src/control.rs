@@ -6,6 +6,7 @@ mod groups;
 mod jobs;
 pub(crate) mod params;
 mod settings;
+pub(crate) mod templates;
 mod things;
 
 use serde_json::Value;
@@ -41,6 +42,12 @@ pub(crate) fn perform(turn: &mut Turn<'_>, operation: &str, params: Value) -> Re
         "AddThingToThingGroup" => groups::add(turn, params),
         "RemoveThingFromThingGroup" => groups::remove(turn, params),
         "ListThingsInThingGroup" => groups::things(turn, params),
+        "CreateJobTemplate" => templates::create(turn, params),
+        "DescribeJobTemplate" => templates::describe(turn, params),
+        "ListJobTemplates" => templates::list(turn, params),
+        "DeleteJobTemplate" => templates::delete(turn, params),
+        "ListManagedJobTemplates" => templates::list_managed(turn, params),
+        "DescribeManagedJobTemplate" => templates::describe_managed(turn, params),
         "DescribeEndpoint" => settings::endpoint(turn, params),
         "UpdateEventConfigurations" => settings::update_events(turn, params),
         "DescribeEventConfigurations" => settings::describe_events(turn, params),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jobs_protocol::{JobId, ThingName};
 
 use crate::EpochMillis;
+use crate::control::templates::Template;
 use crate::event::Switches;
 use crate::ids;
 use crate::job::Job;
@@ -25,6 +26,7 @@ pub(crate) struct State {
     pub(crate) queues: BTreeMap<ThingName, Queue>,
     pub(crate) timers: Timers,
     pub(crate) switches: Switches,
+    pub(crate) templates: BTreeMap<JobId, Template>,
     serial: u64,
 }
 

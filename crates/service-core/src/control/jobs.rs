@@ -1,6 +1,6 @@
 //! Jobs: describe, list, change, cancel and delete; creation has its own file.
 
-mod config;
+pub(super) mod config;
 pub(super) mod create;
 
 use jobs_protocol::JobId;

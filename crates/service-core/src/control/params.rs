@@ -46,6 +46,11 @@ impl Params {
         self.0.get(name)
     }
 
+    /// Adds a member that the request does not have itself.
+    pub(crate) fn set_default(&mut self, name: &str, value: Value) {
+        self.0.entry(name).or_insert(value);
+    }
+
     pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, ControlError> {
         let Some(value) = self.get(name) else { return Ok(None) };
         value.as_str().map(Some).ok_or_else(|| wrong(name, "a string"))

@@ -22,7 +22,6 @@ fn what_is_not_here_is_said() {
         ("documentSource", json!("https://x")),
         ("schedulingConfig", json!({"startTime": "2030-01-01T00:00"})),
         ("namespaceId", json!("n")),
-        ("jobTemplateArn", json!("arn:x")),
         ("destinationPackageVersions", json!(["arn:x"])),
         ("jobExecutionsRolloutConfig", json!({"maximumPerMinute": 1})),
     ] {

@@ -8,4 +8,5 @@ mod control;
 mod device;
 mod notifications;
 mod scale;
+mod templates;
 mod timers;

@@ -8,7 +8,7 @@ use crate::job::{AbortCriterion, FailureType, Job, RetryCriterion};
 
 /// Those that a request has.
 #[derive(Debug, Default)]
-pub(super) struct Configs {
+pub(in crate::control) struct Configs {
     timeout: Option<u64>,
     pub(super) retry: Option<Vec<RetryCriterion>>,
     abort: Option<Vec<AbortCriterion>>,
@@ -17,7 +17,7 @@ pub(super) struct Configs {
 
 impl Configs {
     /// Reads and checks them.
-    pub(super) fn read(params: &Params) -> Result<Self, ControlError> {
+    pub(in crate::control) fn read(params: &Params) -> Result<Self, ControlError> {
         let mut shown = Map::new();
         for name in ["timeoutConfig", "jobExecutionsRetryConfig", "abortConfig"] {
             if let Some(config) = params.object(name)?.filter(|config| !config.is_empty()) {

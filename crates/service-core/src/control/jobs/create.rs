@@ -11,15 +11,16 @@ use super::config::Configs;
 use super::{TARGETS, named};
 use crate::control::error::ControlError;
 use crate::control::params::{Params, wrong};
+use crate::control::templates;
 use crate::document::Document;
 use crate::job::{Counts, Job, JobStatus, Target};
 use crate::registry::GroupName;
 use crate::state::Turn;
 
 /// Longest description or comment, in characters.
-pub(super) const PROSE: usize = 2028;
+pub(in crate::control) const PROSE: usize = 2028;
 
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 11] = [
     "jobId",
     "targets",
     "document",
@@ -29,12 +30,15 @@ const KNOWN: [&str; 9] = [
     "abortConfig",
     "jobExecutionsRetryConfig",
     "presignedUrlConfig",
+    "jobTemplateArn",
+    "documentParameters",
 ];
 
 pub(in crate::control) fn create(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
-    let params = Params::read(params, &KNOWN)?;
+    let mut params = Params::read(params, &KNOWN)?;
+    templates::fill_in(turn, &mut params)?;
     let id = params.job()?;
-    let document = document(&params)?;
+    let document = checked_document(params.required_text("document")?.to_owned())?;
     let description = params.prose("description", PROSE)?;
     let continuous = match params.text("targetSelection")? {
         None | Some("SNAPSHOT") => false,
@@ -69,26 +73,27 @@ pub(in crate::control) fn create(turn: &mut Turn<'_>, params: Value) -> Result<V
         executions: BTreeMap::new(),
     };
     configs.apply(&mut job);
-    if let Some(config) = params.get("presignedUrlConfig") {
-        job.shown.insert("presignedUrlConfig".to_owned(), config.clone());
+    for name in ["presignedUrlConfig", "jobTemplateArn", "documentParameters"] {
+        if let Some(value) = params.get(name) {
+            job.shown.insert(name.to_owned(), value.clone());
+        }
     }
     turn.start_job(&id, job);
     Ok(body)
 }
 
-fn document(params: &Params) -> Result<Document, ControlError> {
-    let text = params.required_text("document")?;
+/// A document that the service takes. Placeholders that would have to be replaced on delivery are not among them.
+pub(in crate::control) fn checked_document(text: String) -> Result<Document, ControlError> {
     if text.chars().count() > jobs_protocol::limits::JOB_DOCUMENT_BYTES {
         return Err(wrong("document", "at most 32768 characters"));
     }
-    let document = Document::parse(text.to_owned()).map_err(|_| {
-        ControlError::invalid("Job document located at request input is an invalid JSON document.")
-    })?;
     if text.contains("${aws:iot:") {
         let message = "Placeholders in the job document (${aws:iot:...}) are not supported by this service.";
         return Err(ControlError::invalid(message));
     }
-    Ok(document)
+    Document::parse(text).map_err(|_| {
+        ControlError::invalid("Job document located at request input is an invalid JSON document.")
+    })
 }
 
 /// The targets of a request: ARNs of things and groups that are there.
