@@ -1,1 +1,29 @@
-//! (being written)
+//! Finds, checks, starts, captures and stops one handler; knows nothing of jobs.
+//!
+//! A handler is always held by a **keeper**: a small process of its own ([`keeper_main`]), so that the agent may be
+//! killed, restarted or upgraded while the handler runs. [`Runner`] is the agent's side. Nothing here is asynchronous:
+//! [`Run::pidfd`] is what an event loop waits for.
+//!
+//! - [`Runner::check`]: could it be run? Every refusal names the file, what was found and what is wanted.
+//! - [`Runner::start`]: writes the run down, then starts its keeper.
+//! - [`Run::stop`], [`Run::finish`]: TERM to the whole tree, KILL after the grace period; how it ended.
+//! - [`Runner::adopt`]: finds a run of an earlier life, its ending, or that there is nothing.
+
+mod capture;
+mod ending;
+mod keeper;
+mod locate;
+mod permission;
+mod process;
+mod refusal;
+mod request;
+mod runner;
+mod slot;
+mod spawn;
+mod user;
+
+pub use ending::{Captured, Death, Ending, Halt, Outcome};
+pub use keeper::keeper_main;
+pub use refusal::Refusal;
+pub use request::{DEFAULT_SEARCH_PATH, MAX_TAIL_CHARACTERS, Place, Program, Request, Settings};
+pub use runner::{Adopted, Checked, Run, Runner, StartError};

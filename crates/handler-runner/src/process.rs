@@ -1,0 +1,137 @@
+//! Processes as `/proc` shows them: who is whose child, which of them belong to a session, who is still the same.
+
+use std::fs;
+use std::io;
+
+use rustix::process::{Pid, Signal};
+
+use crate::slot::Process;
+
+/// A line of `/proc/PID/stat`, as far as it is of use here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub(crate) pid: i32,
+    pub(crate) parent: i32,
+    pub(crate) session: i32,
+    pub(crate) start_time: u64,
+    /// Dead, and waits for its parent to look.
+    pub(crate) zombie: bool,
+}
+
+/// This boot's name: another one after every restart of the machine.
+pub(crate) fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+/// The calling process, named so that it cannot be mistaken later.
+pub(crate) fn this_process() -> io::Result<Process> {
+    let pid = rustix::process::getpid().as_raw_nonzero().get();
+    let stat = stat(pid)?.ok_or_else(|| io::Error::other("this process is not in /proc"))?;
+    Ok(Process { pid, start_time: stat.start_time, boot_id: boot_id()? })
+}
+
+/// Whether this very process still exists.
+pub(crate) fn is_alive(process: &Process) -> io::Result<bool> {
+    Ok(boot_id()? == process.boot_id
+        && stat(process.pid)?.is_some_and(|stat| stat.start_time == process.start_time))
+}
+
+/// What is known of a process; none if there is no such process.
+pub(crate) fn stat(pid: i32) -> io::Result<Option<Stat>> {
+    match fs::read(format!("/proc/{pid}/stat")) {
+        Ok(line) => Ok(parse(&line)),
+        // ESRCH: it went while it was being read.
+        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(3) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// All processes that can be seen.
+pub(crate) fn all() -> io::Result<Vec<Stat>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        if let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) {
+            found.extend(stat(pid)?);
+        }
+    }
+    Ok(found)
+}
+
+/// The living descendants of a process, parents before children.
+pub(crate) fn descendants(all: &[Stat], ancestor: i32) -> Vec<Stat> {
+    let mut found: Vec<Stat> = Vec::new();
+    let mut parents = vec![ancestor];
+    while let Some(parent) = parents.pop() {
+        // Nothing is its own ancestor, but a table read while it changes may say so.
+        let known = |pid| pid == ancestor || found.iter().any(|stat| stat.pid == pid);
+        let children: Vec<Stat> =
+            all.iter().copied().filter(|stat| stat.parent == parent && !known(stat.pid)).collect();
+        parents.extend(children.iter().map(|stat| stat.pid));
+        found.extend(children);
+    }
+    found.retain(|stat| !stat.zombie);
+    found
+}
+
+/// The living processes of a session.
+pub(crate) fn of_session(all: &[Stat], session: i32) -> Vec<Stat> {
+    all.iter().copied().filter(|stat| stat.session == session && !stat.zombie).collect()
+}
+
+/// Sends a signal; one that is gone needs none.
+pub(crate) fn send(pid: i32, signal: Signal) -> io::Result<()> {
+    let Some(pid) = Pid::from_raw(pid) else { return Ok(()) };
+    match rustix::process::kill_process(pid, signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The name of a process stands in brackets and may hold anything, also brackets and blanks.
+fn parse(line: &[u8]) -> Option<Stat> {
+    let line = String::from_utf8_lossy(line);
+    let (pid, rest) = line.split_once(" (")?;
+    let (_name, rest) = rest.rsplit_once(") ")?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    Some(Stat {
+        pid: pid.parse().ok()?,
+        zombie: matches!(*fields.first()?, "Z" | "X"),
+        parent: fields.get(1)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+        start_time: fields.get(19)?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_does_not_confuse() {
+        let line = b"42 (a) S (b ) S 7 42 40 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 1000 2 18446744073709551615\n";
+        assert_eq!(
+            parse(line),
+            Some(Stat { pid: 42, parent: 7, session: 40, start_time: 12345, zombie: false })
+        );
+        assert_eq!(parse(b""), None);
+        assert_eq!(parse(b"1 (x) S"), None);
+    }
+
+    #[test]
+    fn this_process_is_alive_and_another_start_time_is_another_process() {
+        let me = this_process().unwrap();
+        assert!(is_alive(&me).unwrap());
+        assert!(!is_alive(&Process { start_time: me.start_time + 1, ..me.clone() }).unwrap());
+        assert!(!is_alive(&Process { boot_id: "another".to_owned(), ..me }).unwrap());
+    }
+
+    #[test]
+    fn descendants_are_found_through_their_parents() {
+        let stat = |pid, parent| Stat { pid, parent, session: 0, start_time: 0, zombie: pid == 13 };
+        let all = [stat(12, 11), stat(11, 10), stat(20, 1), stat(10, 1), stat(13, 10), stat(14, 13)];
+        let found: Vec<i32> = descendants(&all, 10).iter().map(|stat| stat.pid).collect();
+        assert_eq!(found.len(), 3);
+        assert!([11, 12, 14].iter().all(|pid| found.contains(pid)), "{found:?}: a child of a zombie counts");
+    }
+}

@@ -1,0 +1,155 @@
+//! The agent dies and comes back; the keeper dies; both are gone.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it skips"
+)]
+
+mod bench;
+
+use std::fs;
+
+use bench::{Bench, finish, is_running, number_in, until};
+use handler_runner::{Adopted, Ending, Runner};
+
+#[test]
+fn a_run_is_found_again_and_its_true_ending_arrives() {
+    let bench = Bench::new();
+    let (gate, pid_file) = (bench.path("gate"), bench.path("pid"));
+    let script = format!(
+        "echo $$ > {}; while [ ! -e {} ]; do sleep 0.01; done; echo done; exit 6",
+        pid_file.display(),
+        gate.display()
+    );
+    let run = bench.start(&script);
+    number_in(&pid_file);
+    drop(run);
+    let next_life = Runner::new(bench.settings.clone()).unwrap();
+    let Adopted::Running(run) = next_life.adopt("run").unwrap() else { panic!("it runs") };
+    fs::write(gate, "").unwrap();
+    let outcome = finish(run);
+    assert_eq!((outcome.ending, outcome.stdout.tail.as_str()), (Ending::Exited { code: 6 }, "done\n"));
+    let Adopted::Ended(again) = next_life.adopt("run").unwrap() else { panic!("it is over") };
+    assert_eq!(again.ending, Ending::Exited { code: 6 }, "until it is released it can be read again");
+    next_life.release("run").unwrap();
+    assert!(matches!(next_life.adopt("run").unwrap(), Adopted::NeverStarted));
+    assert!(next_life.labels().unwrap().is_empty());
+}
+
+#[test]
+fn a_run_that_was_taken_over_can_be_stopped() {
+    let bench = Bench::new();
+    let pid_file = bench.path("pid");
+    drop(bench.start(&format!("echo $$ > {}; exec sleep 1000", pid_file.display())));
+    let handler = number_in(&pid_file);
+    let Adopted::Running(run) = bench.runner.adopt("run").unwrap() else { panic!("it runs") };
+    run.stop().unwrap();
+    assert!(matches!(finish(run).ending, Ending::Stopped { .. }));
+    assert!(!is_running(handler));
+}
+
+#[test]
+fn without_its_keeper_a_handler_is_ended_and_the_run_is_lost() {
+    for adopted in [false, true] {
+        let bench = Bench::new();
+        let pid_file = bench.path("pid");
+        let run = bench
+            .start(&format!("trap '' TERM; echo $$ > {}; while :; do sleep 1; done", pid_file.display()));
+        let handler = number_in(&pid_file);
+        let keeper = parent_of(handler);
+        let killed = std::process::Command::new("kill").arg("-9").arg(keeper.to_string()).status().unwrap();
+        assert!(killed.success());
+        let ending = if adopted {
+            until("the keeper's end", || (!is_running(keeper)).then_some(()));
+            drop(run);
+            let Adopted::Ended(outcome) = bench.runner.adopt("run").unwrap() else { panic!("it is gone") };
+            outcome.ending
+        } else {
+            finish(run).ending
+        };
+        assert_eq!(ending, Ending::Lost);
+        until("the handler's end", || (!is_running(handler)).then_some(()));
+    }
+}
+
+#[test]
+fn what_was_written_down_and_never_started_is_known_as_that_and_can_never_start() {
+    let bench = Bench::new();
+    let marker = bench.path("marker");
+    let mut settings = bench.settings.clone();
+    // A keeper that never does anything, as if the power had gone before it.
+    settings.keeper_program = "/bin/true".into();
+    let powerless = Runner::new(settings).unwrap();
+    bench.handler("handler.sh", &format!("#!/bin/sh\ntouch {}\n", marker.display()));
+    let run = powerless.start(&bench::request("handler.sh")).unwrap();
+    assert!(matches!(finish(run).ending, Ending::NeverStarted { .. }));
+    assert!(matches!(bench.runner.adopt("run").unwrap(), Adopted::NeverStarted));
+    // The keeper comes late: the run has been declared void.
+    let slot = bench.settings.run_directory.join("0");
+    let late = std::process::Command::new(&bench.settings.keeper_program).arg(slot).status().unwrap();
+    assert!(!late.success());
+    assert!(!marker.exists());
+}
+
+#[test]
+fn a_second_keeper_of_a_run_does_nothing() {
+    let bench = Bench::new();
+    let counter = bench.path("counter");
+    let gate = bench.path("gate");
+    let run = bench.start(&format!(
+        "echo x >> {}; while [ ! -e {} ]; do sleep 0.01; done",
+        counter.display(),
+        gate.display()
+    ));
+    until("a start", || fs::exists(&counter).unwrap().then_some(()));
+    let again = || {
+        let slot = bench.settings.run_directory.join("0");
+        std::process::Command::new(&bench.settings.keeper_program).arg(slot).status().unwrap()
+    };
+    assert!(!again().success(), "while the first one runs");
+    fs::write(gate, "").unwrap();
+    finish(run);
+    assert!(!again().success(), "after the end");
+    assert_eq!(fs::read_to_string(counter).unwrap(), "x\n");
+}
+
+#[test]
+fn an_ending_of_an_earlier_boot_is_an_interruption() {
+    let bench = Bench::new();
+    let pid_file = bench.path("pid");
+    let run = bench.start(&format!("echo $$ > {}; exec sleep 1000", pid_file.display()));
+    let handler = number_in(&pid_file);
+    let keeper = parent_of(handler);
+    for pid in [keeper, handler] {
+        std::process::Command::new("kill").arg("-9").arg(pid.to_string()).status().unwrap();
+    }
+    until("their end", || (!is_running(keeper)).then_some(()));
+    drop(run);
+    // The same records under another boot id, as they would be found after a power cut.
+    bench::rename_boot(
+        &bench.settings.run_directory.join("0/records"),
+        &bench.settings.run_directory.join("0/spec.json"),
+    );
+    let Adopted::Ended(outcome) = bench.runner.adopt("run").unwrap() else { panic!("it is gone") };
+    assert_eq!(outcome.ending, Ending::Interrupted);
+}
+
+#[test]
+fn two_runs_have_a_slot_each_and_a_released_slot_is_used_again() {
+    let bench = Bench::new();
+    let first = bench.start("exit 1");
+    let second = bench.start_with("exit 1", |request| request.label = "other".to_owned());
+    finish(first);
+    finish(second);
+    assert_eq!(bench.runner.labels().unwrap().len(), 2);
+    bench.runner.release("run").unwrap();
+    finish(bench.start_with("exit 1", |request| request.label = "third".to_owned()));
+    let slots = fs::read_dir(&bench.settings.run_directory).unwrap().count();
+    assert_eq!(slots, 2);
+}
+
+fn parent_of(pid: i32) -> i32 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()
+}

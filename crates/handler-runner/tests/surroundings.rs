@@ -1,0 +1,184 @@
+//! What a handler finds when it starts: arguments, environment, descriptors, signals, user.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it skips"
+)]
+
+mod bench;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use bench::{Bench, finish, request};
+use handler_runner::{Ending, Place, Program, Refusal, Runner};
+
+/// S7 of the reference: there the live connection leaked into every job.
+#[test]
+fn no_descriptor_is_inherited_but_the_standard_three() {
+    let bench = Bench::new();
+    let leak = fs::File::open("/dev/null").unwrap();
+    rustix::io::fcntl_setfd(&leak, rustix::io::FdFlags::empty()).unwrap();
+    // The shell has its script open as well; it says as which file.
+    let outcome = bench.run(
+        "n=0; while [ $n -lt 64 ]; do if [ -e /proc/$$/fd/$n ]; then readlink /proc/$$/fd/$n; fi; n=$((n+1)); done",
+    );
+    let mut open: Vec<&str> = outcome.stdout.tail.lines().collect();
+    open.retain(|line| !line.ends_with("/jobs/handler.sh"));
+    assert_eq!(open[0], "/dev/null");
+    assert!(open.len() == 3 && open[1..].iter().all(|line| line.starts_with("pipe:")), "{open:?}");
+    drop(leak);
+}
+
+#[test]
+fn no_signal_is_blocked_or_ignored() {
+    let bench = Bench::new();
+    let outcome = bench.run("exec cat /proc/self/status");
+    let set = |name: &str| {
+        let line = outcome.stdout.tail.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        u64::from_str_radix(line.trim_start_matches(':').trim(), 16).unwrap()
+    };
+    assert_eq!(set("SigBlk"), 0);
+    // 1 to 31: those that have names. The C library keeps two of the others to itself.
+    assert_eq!(set("SigIgn") & 0x7fff_ffff, 0);
+}
+
+#[test]
+fn the_environment_is_built_from_nothing() {
+    let bench = Bench::new();
+    let outcome = bench.run_with("exec /usr/bin/env", |request| {
+        request.environment = vec![("JOB_ID".into(), "j".into()), ("LANG".into(), "de_DE".into())];
+    });
+    let found: BTreeMap<&str, &str> =
+        outcome.stdout.tail.lines().filter_map(|line| line.split_once('=')).collect();
+    let names: Vec<&str> = found.keys().copied().collect();
+    let wanted =
+        ["HANDLER_PATH", "HANDLER_SCRATCH", "HOME", "JOB_ID", "LANG", "LOGNAME", "PATH", "PWD", "USER"];
+    assert!(names.iter().all(|name| wanted.contains(name) || *name == "_"), "{names:?}");
+    assert_eq!(found["PATH"], "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    assert_eq!((found["JOB_ID"], found["LANG"]), ("j", "de_DE"), "what is added wins");
+}
+
+#[test]
+fn it_leads_its_own_session_and_group_and_starts_at_the_root() {
+    let bench = Bench::new();
+    let outcome =
+        bench.run("pwd; umask; read -r _ _ _ _ group session _ < /proc/$$/stat; echo $$ $group $session");
+    let lines: Vec<&str> = outcome.stdout.tail.lines().collect();
+    assert_eq!(lines[..2], ["/", "0022"]);
+    let ids: Vec<&str> = lines[2].split(' ').collect();
+    assert!(ids[0] == ids[1] && ids[1] == ids[2], "{ids:?}");
+}
+
+#[test]
+fn arguments_pass_as_they_are_and_dollar_zero_is_the_path() {
+    let bench = Bench::new();
+    let outcome = bench.run_with("printf '<%s>' \"$0\" \"$@\"", |request| {
+        request.arguments = ["a b", "", "$(id)", "*", "é;x", "-n"].map(str::to_owned).to_vec();
+    });
+    let path = bench.settings.handler_directory.join("handler.sh");
+    assert_eq!(outcome.stdout.tail, format!("<{}><a b><><$(id)><*><é;x><-n>", path.display()));
+}
+
+#[test]
+fn the_scratch_directory_is_private_and_goes_with_the_run() {
+    let bench = Bench::new();
+    let outcome = bench.run("cd \"$HANDLER_SCRATCH\" && touch x && stat -c %a . && pwd");
+    let (mode, path) = outcome.stdout.tail.trim().split_once('\n').unwrap();
+    assert_eq!(mode, "700");
+    assert!(fs::exists(path).unwrap());
+    bench.runner.release("run").unwrap();
+    assert!(!fs::exists(path).unwrap());
+}
+
+/// S3, S4, R12 of the reference: there anything could be named, and nobody was told what was wrong.
+#[test]
+fn what_may_not_run_is_refused_with_file_finding_and_mend() {
+    let bench = Bench::new();
+    let path = bench.handler("loose.sh", "#!/bin/sh\n");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let words = bench.runner.check(&request("loose.sh")).unwrap_err().to_string();
+    assert_eq!(words, format!("handler {0} has mode 0755, wanted 0700 (chmod 700 {0})", path.display()));
+    std::os::unix::fs::symlink("/bin/true", bench.settings.handler_directory.join("link")).unwrap();
+    assert!(matches!(bench.runner.check(&request("link")), Err(Refusal::SymbolicLink { .. })));
+    fs::create_dir(bench.settings.handler_directory.join("dir")).unwrap();
+    assert!(matches!(bench.runner.check(&request("dir")), Err(Refusal::NotRegular { .. })));
+    for name in ["../jobs/loose.sh", "..", ".", "", "/bin/true", "a/b", "a\0b"] {
+        assert!(matches!(bench.runner.check(&request(name)), Err(Refusal::Name { .. })), "{name:?}");
+    }
+    let missing = bench.runner.check(&request("missing.sh")).unwrap_err().to_string();
+    assert!(
+        missing.contains("missing.sh")
+            && missing.contains(bench.settings.handler_directory.to_str().unwrap())
+    );
+    fs::set_permissions(&bench.settings.handler_directory, fs::Permissions::from_mode(0o755)).unwrap();
+    let words = bench.runner.check(&request("loose.sh")).unwrap_err().to_string();
+    assert!(words.contains("handler directory") && words.contains("mode 0755, wanted 0700"), "{words}");
+}
+
+#[test]
+fn a_directory_above_that_others_can_write_is_refused() {
+    let bench = Bench::new();
+    bench.handler("h.sh", "#!/bin/sh\n");
+    fs::set_permissions(bench.directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(matches!(bench.runner.check(&request("h.sh")), Err(Refusal::WritableParent { .. })));
+}
+
+#[test]
+fn a_refused_handler_never_falls_through_to_the_search_path() {
+    let bench = Bench::new();
+    let mut request = request("true");
+    request.program = Program::Handler { name: "true".into(), place: Place::HandlerDirectoryThenPath };
+    assert!(bench.runner.check(&request).unwrap().path.ends_with("bin/true"));
+    let path = bench.handler("true", "#!/bin/sh\n");
+    assert_eq!(bench.runner.check(&request).unwrap().path, path);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o744)).unwrap();
+    assert!(matches!(bench.runner.check(&request), Err(Refusal::Mode { .. })));
+}
+
+/// S1 of the reference: there it ran as root.
+#[test]
+fn a_user_that_does_not_exist_is_a_refusal() {
+    let bench = Bench::new();
+    bench.handler("h.sh", "#!/bin/sh\n");
+    let mut request = request("h.sh");
+    request.run_as_user = Some("no-such-user".to_owned());
+    assert!(matches!(bench.runner.check(&request), Err(Refusal::UnknownUser { .. })));
+    assert!(bench.runner.start(&request).is_err());
+}
+
+#[test]
+fn another_user_is_switched_to_for_good_and_runs_the_very_file() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can switch to another user");
+        return;
+    }
+    let bench = Bench::new();
+    let script = "id -u; id -g; id -G; echo \"$HOME $USER\"; echo \"$HANDLER_PATH\"; touch \"$HANDLER_SCRATCH/x\" && echo scratch";
+    let outcome = bench.run_with(script, |request| request.run_as_user = Some("nobody".to_owned()));
+    assert_eq!(outcome.ending, Ending::Exited { code: 0 }, "{outcome:?}");
+    let lines: Vec<&str> = outcome.stdout.tail.lines().collect();
+    assert_eq!(lines[0], "65534");
+    assert!(!lines[2].split(' ').any(|group| group == "0"), "root's groups are gone: {}", lines[2]);
+    assert!(lines[3].ends_with(" nobody"));
+    assert!(lines[4].ends_with("jobs/handler.sh"));
+    let checked = Runner::new(bench.settings.clone()).unwrap();
+    let mut own = request("handler.sh");
+    own.run_as_user = Some("0".to_owned());
+    assert!(!checked.check(&own).unwrap().switches_user);
+}
+
+#[test]
+fn a_command_is_found_in_the_search_path_only() {
+    let bench = Bench::new();
+    let mut command = request("x");
+    command.program = Program::Command { program: "echo".into() };
+    command.arguments = vec!["hello".into()];
+    let outcome = finish(bench.runner.start(&command).unwrap());
+    assert_eq!(outcome.stdout.tail, "hello\n");
+    bench.handler("only-here", "#!/bin/sh\n");
+    command.program = Program::Command { program: "only-here".into() };
+    assert!(matches!(bench.runner.check(&command), Err(Refusal::NotFound { .. })));
+}
