@@ -2,6 +2,7 @@
 //! and has its exit code here.
 
 use std::io;
+use std::time::Duration;
 
 use agent_core::{Agent, Settings};
 
@@ -26,6 +27,8 @@ enum RunError {
     State(#[from] StateDirError),
     #[error(transparent)]
     Journal(#[from] durable::OpenError),
+    #[error("the directory of the runs cannot be used")]
+    Runs(#[source] io::Error),
     #[error(transparent)]
     Link(#[from] LinkError),
     #[error("the system gives no random numbers")]
@@ -41,7 +44,7 @@ impl RunError {
         match self {
             Self::State(error) => error.exit(),
             Self::Save(SaveError::Encode(_)) => Exit::Software,
-            Self::Journal(_) | Self::Save(_) => Exit::Storage,
+            Self::Journal(_) | Self::Runs(_) | Self::Save(_) => Exit::Storage,
             Self::Link(_) => Exit::Config,
             Self::Random(_) | Self::Runtime(_) => Exit::Temporary,
         }
@@ -97,10 +100,15 @@ fn serve(config: &Config, log: Log) -> Result<(), RunError> {
     let state = StateDir::take()?;
     let (journal, saved) = JournalFile::open(state.path())?;
     let seed = getrandom::u64().map_err(RunError::Random)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    // A thread is needed to resolve names, now and then.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .thread_keep_alive(Duration::from_secs(1))
+        .build();
     runtime.map_err(RunError::Runtime)?.block_on(async {
         let signals = Signals::catch().map_err(RunError::Runtime)?;
-        let handlers = Handlers::new(&config.jobs, state.path());
+        let handlers = Handlers::new(&config.jobs, state.path()).map_err(RunError::Runs)?;
         // Another part of the same draw, so that the two do not roll the same dice.
         let link = Link::start(config, tls, seed.rotate_left(32))?;
         let clock_watch = ClockWatch::start();

@@ -143,6 +143,40 @@ fn the_environment_and_flags_lie_over_the_file() {
 }
 
 #[test]
+fn a_handler_that_jobs_could_not_use_is_found_by_the_check() {
+    let bench = Bench::new();
+    bench.config(GOOD);
+    bench.write("handlers/open.sh", "#!/bin/sh\n");
+    bench.chmod("handlers/open.sh", 0o755);
+    bench.write("handlers/good.sh", "#!/bin/sh\n");
+    bench.chmod("handlers/good.sh", 0o700);
+    bench.write("handlers/README", "not a handler");
+    let said = bench.run(&["check-config", "--config-file", bench.file()]);
+    assert_eq!(said.code, 78, "{}", said.text);
+    assert_eq!(said.text.matches("error: ").count(), 1, "{}", said.text);
+    assert!(said.text.contains(&format!("chmod 700 {}", bench.path("handlers/open.sh"))), "{}", said.text);
+}
+
+#[test]
+fn a_handler_directory_that_others_can_enter_is_found_by_the_check() {
+    let bench = Bench::new();
+    bench.config(GOOD);
+    bench.chmod("handlers", 0o755);
+    let said = bench.run(&["check-config", "--config-file", bench.file()]);
+    assert_eq!(said.code, 78, "{}", said.text);
+    assert!(said.text.contains(&format!("chmod 700 {}", bench.path("handlers"))), "{}", said.text);
+}
+
+#[test]
+fn a_handler_directory_that_is_not_there_is_found_by_the_check() {
+    let bench = Bench::new();
+    bench.config(&GOOD.replace("DIR/handlers", "DIR/nowhere"));
+    let said = bench.run(&["check-config", "--config-file", bench.file()]);
+    assert_eq!(said.code, 78, "{}", said.text);
+    assert!(said.text.contains("run: mkdir -p -m 700"), "{}", said.text);
+}
+
+#[test]
 fn a_command_line_that_is_not_understood_ends_with_64() {
     let bench = Bench::new();
     for words in [&["--endpont", "x"][..], &["fly"], &["--port", "many"]] {

@@ -1,0 +1,197 @@
+//! Handlers, in the words of the core: a step becomes a run of `handler-runner`, and its ending comes back as an
+//! event. What a step may run and what an ending means is decided elsewhere.
+
+mod faults;
+mod words;
+
+use std::ffi::OsString;
+use std::future::poll_fn;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use agent_core::{Ending, Event, Found, Refused, RunId, StepOutcome, StepRun};
+use handler_runner::{Adopted, Run, Runner, Settings};
+use jobs_protocol::document::{Action, Step};
+
+use crate::chain::Chain;
+use crate::config::Jobs;
+use crate::readiness::Readiness;
+pub(crate) use faults::faults;
+use words::{bare, looked_at, outcome_of, request, told};
+
+/// The first argument of the process that holds a handler.
+const KEEPER: &str = "keeper";
+
+/// Its name in the state directory.
+const RUN_DIRECTORY: &str = "run";
+
+/// Says to a handler that its first argument is the user.
+const USER_ARGUMENT: &str = "USER_ARGUMENT";
+
+/// How long to wait before trying again to watch a run that could not be watched (no descriptors left).
+const WATCH_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Becomes the keeper, if that is what this process was started as: before anything else, since it must be
+/// small and quick and needs nothing of the daemon.
+pub(crate) fn keeper(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    if arguments.nth(1)? != KEEPER {
+        return None;
+    }
+    Some(handler_runner::keeper_main(arguments))
+}
+
+/// All handlers that run.
+#[derive(Debug)]
+pub(crate) struct Handlers {
+    runner: Runner,
+    runs: Vec<Held>,
+}
+
+/// A run that has not ended as far as we know.
+#[derive(Debug)]
+struct Held {
+    id: RunId,
+    run: Run,
+    /// None if it cannot be watched for the moment.
+    pidfd: Option<Readiness>,
+}
+
+impl Handlers {
+    /// Handlers with their files in a state directory. Runs of an earlier life are left alone until they are
+    /// adopted.
+    pub(crate) fn new(jobs: &Jobs, state: &Path) -> io::Result<Self> {
+        let settings = Settings::new(jobs.handler_directory.clone(), state.join(RUN_DIRECTORY));
+        Ok(Self { runner: Runner::new(settings)?, runs: Vec::new() })
+    }
+
+    /// The first step that could not be run here. Starts nothing.
+    pub(crate) fn inspect(&self, steps: &[Step]) -> Option<Refused> {
+        (0..).zip(steps).find_map(|(number, step)| {
+            let refusal = self.runner.check(&looked_at(step)).err()?;
+            Some(Refused { step: number, reason: Chain(&refusal).to_string() })
+        })
+    }
+
+    /// Starts a step; its outcome at once if it could not be started.
+    pub(crate) fn start(&mut self, wanted: &StepRun) -> Option<StepOutcome> {
+        match self.try_start(wanted) {
+            Ok(run) => {
+                tracing::debug!(run = %wanted.run, "Handler started");
+                self.hold(wanted.run.clone(), run);
+                None
+            }
+            Err(error) => {
+                let reason = Chain(&error).to_string();
+                tracing::debug!(run = %wanted.run, "Handler not started: {reason}");
+                Some(bare(Ending::CouldNotStart { reason }))
+            }
+        }
+    }
+
+    fn try_start(&mut self, wanted: &StepRun) -> Result<Run, handler_runner::StartError> {
+        let mut request = request(wanted);
+        if wanted.user_argument && matches!(wanted.step.action, Action::RunHandler { .. }) {
+            let switched = self.runner.check(&request).is_ok_and(|checked| checked.switches_user);
+            let user = wanted.step.run_as_user.clone().filter(|_| !switched);
+            request.arguments.insert(0, user.unwrap_or_default());
+            request.environment.push((USER_ARGUMENT.to_owned(), "1".to_owned()));
+        }
+        self.runner.start(&request)
+    }
+
+    /// Begins to stop a run; that it has stopped comes as an event.
+    pub(crate) fn stop(&mut self, id: &RunId) {
+        let Some(held) = self.runs.iter_mut().find(|held| held.id == *id) else {
+            // Its end is on its way to the core already.
+            tracing::debug!(run = %id, "A run that is over need not be stopped");
+            return;
+        };
+        tracing::info!(run = %id, "Stopping the handler");
+        if let Err(error) = held.run.stop() {
+            tracing::error!(run = %id, "The handler cannot be stopped: {}", Chain(&error));
+        }
+    }
+
+    /// Looks for a run of an earlier life.
+    pub(crate) fn adopt(&mut self, id: &RunId) -> Found {
+        let found = match self.runner.adopt(&id.to_string()) {
+            Ok(Adopted::Running(run)) => {
+                self.hold(id.clone(), run);
+                Found::Running
+            }
+            Ok(Adopted::Ended(outcome)) => told(outcome),
+            Ok(Adopted::NeverStarted) => Found::NeverStarted,
+            Err(error) => {
+                // Nobody can know whether it ran; to say that it did not could make it run twice.
+                tracing::error!(run = %id, "What is left of a run cannot be read: {}", Chain(&error));
+                Found::Ended(bare(Ending::Lost))
+            }
+        };
+        tracing::debug!(run = %id, ?found, "Looked for a run of an earlier life");
+        found
+    }
+
+    /// Lets go of what is kept of a run.
+    pub(crate) fn release(&mut self, id: &RunId) {
+        if let Err(error) = self.runner.release(&id.to_string()) {
+            tracing::warn!(run = %id, "What was kept of a run cannot be removed: {}", Chain(&error));
+        }
+    }
+
+    /// The next end of a run. Safe to cancel.
+    pub(crate) async fn next_event(&mut self) -> Event {
+        loop {
+            self.watch_all();
+            let all_watched = self.runs.iter().all(|held| held.pidfd.is_some());
+            let ended = poll_fn(|context| self.poll_ended(context));
+            let ended = if all_watched {
+                Some(ended.await)
+            } else {
+                tokio::time::timeout(WATCH_AGAIN_AFTER, ended).await.ok()
+            };
+            if let Some(index) = ended {
+                return self.end(index);
+            }
+        }
+    }
+
+    /// The index of a run whose keeper is gone.
+    fn poll_ended(&self, context: &mut Context<'_>) -> Poll<usize> {
+        let is_over =
+            |held: &Held| held.pidfd.as_ref().is_some_and(|pidfd| pidfd.poll_readable(context).is_ready());
+        self.runs.iter().position(is_over).map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn end(&mut self, index: usize) -> Event {
+        let Held { id, run, pidfd } = self.runs.swap_remove(index);
+        drop(pidfd);
+        let outcome = match run.finish() {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                tracing::error!(run = %id, "How a handler ended cannot be read: {}", Chain(&error));
+                return Event::StepEnded { run: id, outcome: bare(Ending::Lost) };
+            }
+        };
+        tracing::debug!(run = %id, ending = ?outcome.ending, ran_for = ?outcome.ran_for, "Handler ended");
+        tracing::debug!(run = %id, stdout = %outcome.stdout.tail, stderr = %outcome.stderr.tail, "Its last words");
+        Event::StepEnded { run: id, outcome: outcome_of(outcome) }
+    }
+
+    fn hold(&mut self, id: RunId, run: Run) {
+        self.runs.push(Held { id, run, pidfd: None });
+    }
+
+    fn watch_all(&mut self) {
+        for held in self.runs.iter_mut().filter(|held| held.pidfd.is_none()) {
+            match held.run.pidfd().and_then(Readiness::watch) {
+                Ok(pidfd) => held.pidfd = Some(pidfd),
+                Err(error) => {
+                    tracing::warn!(run = %held.id, %error, "A run cannot be watched for the moment");
+                }
+            }
+        }
+    }
+}
