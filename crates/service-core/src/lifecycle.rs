@@ -147,8 +147,8 @@ impl Turn<'_> {
         let force = cancellation.force;
         job.status = JobStatus::Canceled;
         job.force_canceled |= force;
-        job.reason_code = cancellation.reason_code;
-        job.comment = cancellation.comment;
+        job.reason_code = cancellation.reason_code.or(job.reason_code.take());
+        job.comment = cancellation.comment.or(job.comment.take());
         job.last_updated_at = self.now;
         let queued = &[ExecutionStatus::Queued][..];
         let open = &[ExecutionStatus::Queued, ExecutionStatus::InProgress][..];

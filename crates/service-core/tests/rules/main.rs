@@ -6,6 +6,7 @@
 mod bench;
 mod control;
 mod device;
+mod moves;
 mod notifications;
 mod scale;
 mod templates;
