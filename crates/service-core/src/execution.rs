@@ -212,7 +212,13 @@ mod tests {
             execution.report(in_progress(StepTimer::Minutes(minutes)), Some(1), EpochMillis(at * MINUTE));
             assert_eq!(execution.deadline(), Some(EpochMillis(end * MINUTE)), "{minutes} minutes at {at}");
         }
-        execution.report(in_progress(StepTimer::Keep), Some(1), EpochMillis(14 * MINUTE));
+        execution.report(in_progress(StepTimer::Minutes(4)), Some(1), EpochMillis(14 * MINUTE));
+        execution.report(in_progress(StepTimer::Keep), Some(1), EpochMillis(15 * MINUTE));
+        assert_eq!(
+            execution.deadline(),
+            Some(EpochMillis(18 * MINUTE)),
+            "a plain report leaves the timer alone"
+        );
         execution.report(in_progress(StepTimer::Discard), Some(1), EpochMillis(15 * MINUTE));
         assert_eq!(execution.deadline(), Some(EpochMillis(20 * MINUTE)));
         assert_eq!(execution.seconds_left(EpochMillis(19 * MINUTE + 1)), Some(59));
