@@ -21,7 +21,9 @@ fn a_document_of_the_largest_size_is_run() {
 fn a_document_nested_beyond_reason_is_rejected_and_the_next_one_is_run() {
     let (desk, board) = with_counter();
     let wire = Wire::to(&desk);
-    let mut daemon = start(&by_wire(board, &wire));
+    let board = by_wire(board, &wire);
+    let mut daemon = start(&board);
+    daemon.wait_for_log("Connected");
     let nested = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let notification = format!(
         r#"{{"timestamp":1,"execution":{{"jobId":"deep","status":"QUEUED","queuedAt":1,"lastUpdatedAt":1,"versionNumber":1,"executionNumber":1,"jobDocument":{{"operation":"count","x":{nested}}}}}}}"#
@@ -36,7 +38,8 @@ fn a_document_nested_beyond_reason_is_rejected_and_the_next_one_is_run() {
 fn nothing_that_comes_over_the_wire_stops_the_daemon() {
     let (desk, board) = with_counter();
     let wire = Wire::to(&desk);
-    let mut daemon = start(&by_wire(board, &wire));
+    let board = by_wire(board, &wire);
+    let mut daemon = start(&board);
     works(&desk, "before");
     let topics = [
         topic("notify"),

@@ -142,10 +142,9 @@ async fn pass(device: TcpStream, ends: &mut Ends) -> io::Result<()> {
     let (mut from_device, mut to_device) = tokio::io::split(device);
     let (mut from_service, mut to_service) = tokio::io::split(service);
     let (sender, mut packets) = mpsc::channel::<Vec<u8>>(QUEUE);
-    *ends.to_device.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
     tokio::select! {
         ended = upstream(&mut from_device, &mut to_service) => ended,
-        ended = packetwise(&mut from_service, &sender) => ended,
+        ended = packetwise(&mut from_service, &sender, &ends.to_device) => ended,
         ended = write_all(&mut packets, &mut to_device) => ended,
         // An error says that the wire itself is gone, which cuts it as well.
         _ = ends.cut.changed() => Ok(()),
@@ -157,14 +156,19 @@ async fn upstream(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite
     to.shutdown().await
 }
 
-/// Takes whole packets, so that others can be put between them.
-async fn packetwise(from: &mut (impl AsyncRead + Unpin), packets: &mpsc::Sender<Vec<u8>>) -> io::Result<()> {
+/// Takes whole packets, so that others can be put between them, once the first one has passed: the answer to CONNECT.
+async fn packetwise(
+    from: &mut (impl AsyncRead + Unpin),
+    packets: &mpsc::Sender<Vec<u8>>,
+    to_device: &ToDevice,
+) -> io::Result<()> {
     let mut buffer = Vec::new();
     while from.read_buf(&mut buffer).await? > 0 {
         while let Some(length) = first_packet(&buffer) {
             let rest = buffer.split_off(length);
             let packet = std::mem::replace(&mut buffer, rest);
             packets.send(packet).await.map_err(io::Error::other)?;
+            *to_device.lock().unwrap_or_else(PoisonError::into_inner) = Some(packets.clone());
         }
     }
     Ok(())
