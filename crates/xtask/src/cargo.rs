@@ -22,31 +22,39 @@ pub(crate) fn root() -> &'static Path {
     package.ancestors().nth(2).expect("the package stands two levels below the checkout")
 }
 
-/// Builds both, each for itself: built together they would share features that the shipped daemon does not have.
+/// What is built: package and program.
+const DAEMON: (&str, &str) = ("fleethand", "fleethand");
+const SERVICE: (&str, &str) = ("local-service", "fleethand-local");
+
+/// Builds both. In a release each is built for itself: built together they would share features that the shipped
+/// daemon does not have. For a look at them that does not matter, and together is quicker.
 pub(crate) fn build(release: bool) -> Result<Programs, TaskError> {
-    Ok(Programs {
-        daemon: build_one("fleethand", "fleethand", release)?,
-        service: build_one("local-service", "fleethand-local", release)?,
-    })
+    let messages = if release {
+        build_packages(&[DAEMON], true)? + &build_packages(&[SERVICE], true)?
+    } else {
+        build_packages(&[DAEMON, SERVICE], false)?
+    };
+    let find = |(package, program)| executable(&messages, program).ok_or(TaskError::NoProgram { package });
+    Ok(Programs { daemon: find(DAEMON)?, service: find(SERVICE)? })
 }
 
-fn build_one(package: &'static str, program: &str, release: bool) -> Result<PathBuf, TaskError> {
+/// Lets cargo build, and returns what it tells.
+fn build_packages(what: &[(&str, &str)], release: bool) -> Result<String, TaskError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .current_dir(root())
-        .args(["build", "--locked", "--message-format=json-render-diagnostics"])
-        .args(["--package", package, "--bin", program])
+    let mut command = Command::new(cargo);
+    command.current_dir(root()).args(["build", "--locked", "--message-format=json-render-diagnostics"]);
+    for (package, program) in what {
+        command.args(["--package", package, "--bin", program]);
+    }
+    let output = command
         .args(release.then_some("--release"))
         .stderr(Stdio::inherit())
         .output()
         .map_err(TaskError::io("start cargo"))?;
     if !output.status.success() {
-        return Err(TaskError::Program {
-            program: format!("cargo build -p {package}"),
-            status: output.status,
-        });
+        return Err(TaskError::Program { program: "cargo build".into(), status: output.status });
     }
-    executable(&String::from_utf8_lossy(&output.stdout), program).ok_or(TaskError::NoProgram { package })
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Finds a program in what cargo tells about a build: one JSON object a line.
