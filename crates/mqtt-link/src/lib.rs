@@ -1,1 +1,27 @@
-//! (being written)
+//! One MQTT connection that stays.
+//!
+//! A [`Link`] connects over TLS with a client certificate, subscribes, says that it is up, and when the
+//! connection is lost it says why, waits and begins again, for ever. Topics and payloads are opaque to it.
+//!
+//! It keeps nothing across a connection: a message that was handed over and not yet answered when the
+//! connection broke may or may not have arrived. Whoever publishes keeps what it still owes.
+//!
+//! This is the only crate that names `rumqttc`, and it uses that as one connection and nothing more: a fresh
+//! event loop for every attempt, polled by one task.
+
+mod backoff;
+mod calendar;
+mod connection;
+mod error;
+mod link;
+mod settings;
+mod subscriptions;
+mod tls;
+
+pub use backoff::{Backoff, BackoffSettings};
+pub use error::LinkError;
+pub use link::{Link, LinkEvent, NotSent};
+pub use settings::{
+    ALPN_MQTT_443, InvalidSettings, MAX_CLIENT_ID, MAX_FILTERS, MAX_PACKET, MAX_PAYLOAD, Settings,
+};
+pub use tls::{TlsMaterial, TlsMaterialError};

@@ -1,0 +1,391 @@
+//! Why there is no connection, as one variant per cause that an operator can act on. The library's errors are
+//! sorted by walking their source chain for the TLS library's verdict; no text is read.
+
+use std::error::Error;
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use rumqttc::{ConnectReturnCode, ConnectionError, StateError, mqttbytes};
+use rustls::{AlertDescription, CertificateError};
+
+use crate::calendar::{in_words, unix_seconds};
+use crate::settings::MAX_PACKET;
+
+type Cause = Box<dyn Error + Send + Sync>;
+
+/// Why the link is down. The texts are for an operator: what, and what to look at.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// The resolver knows no address.
+    #[error("the name {host} cannot be resolved; check the endpoint, DNS and whether the network is up")]
+    NameNotResolved {
+        /// The endpoint.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// Nothing listens there, or a firewall says no.
+    #[error("{host}:{port} refuses the connection; check the port and firewalls")]
+    Refused {
+        /// The endpoint.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// No way to the endpoint.
+    #[error("{host}:{port} cannot be reached; check the network")]
+    Unreachable {
+        /// The endpoint.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Name resolution, TCP, TLS and CONNACK together took too long.
+    #[error("no connection to {host}:{port} within {} s; check the network and firewalls", after.as_secs())]
+    TimedOut {
+        /// The endpoint.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// How long it was tried.
+        after: Duration,
+    },
+    /// The chain of the server's certificate does not end at a root that we trust.
+    #[error(
+        "the certificate of {host} is not signed by a trusted root; check the root CA file and the endpoint"
+    )]
+    ServerNotTrusted {
+        /// The endpoint.
+        host: String,
+        /// What the TLS library said.
+        source: Cause,
+    },
+    /// The server's certificate is for another name.
+    #[error(
+        "the server's certificate is not for {host}; check the endpoint, and that nothing intercepts TLS"
+    )]
+    ServerNameMismatch {
+        /// The endpoint.
+        host: String,
+        /// What the TLS library said; it lists the names that were presented.
+        source: Cause,
+    },
+    /// The server's certificate has ended, or our clock is ahead.
+    #[error(
+        "the server's certificate has expired ({expired}) and this device's clock says {now}; \
+         set the clock if that is wrong, else the server needs a new certificate"
+    )]
+    ServerCertificateExpired {
+        /// When it ended, as far as known.
+        expired: String,
+        /// What our clock says.
+        now: String,
+    },
+    /// The server's certificate is not valid yet: nearly always our clock is behind.
+    #[error(
+        "the server's certificate is not valid before {valid_from} and this device's clock says {now}: \
+         the clock is wrong; waiting until it has been set"
+    )]
+    ServerCertificateNotYetValid {
+        /// When it begins, as far as known.
+        valid_from: String,
+        /// What our clock says.
+        now: String,
+    },
+    /// Something else is wrong with the server's certificate.
+    #[error("the certificate of {host} cannot be accepted")]
+    ServerCertificateInvalid {
+        /// The endpoint.
+        host: String,
+        /// What the TLS library said.
+        source: Cause,
+    },
+    /// The server does not take our certificate.
+    #[error(
+        "the server refuses this device's certificate (TLS alert {alert}); \
+         check that it is registered and active for this endpoint"
+    )]
+    CertificateRefused {
+        /// The name of the alert.
+        alert: String,
+    },
+    /// The server does not speak the protocol that was asked for by ALPN.
+    #[error("the server does not offer MQTT on this port (ALPN); check the port and the ALPN setting")]
+    AlpnRefused,
+    /// Another failure of the handshake.
+    #[error("the TLS handshake with {host}:{port} failed; check that this port speaks TLS")]
+    Tls {
+        /// The endpoint.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// What the TLS library or the system said.
+        source: Cause,
+    },
+    /// TLS was fine, and then the server closed without a word: AWS IoT's way to refuse a CONNECT.
+    #[error(
+        "the server closed the connection without an answer to CONNECT; check that the certificate is active, \
+         that its policy allows iot:Connect for this client id, and that no other client uses the same id"
+    )]
+    ClosedBeforeConnack,
+    /// The server said why it refuses.
+    #[error("the server refuses the connection: {meaning} (CONNACK code {code}); check client id and policy")]
+    ConnackRefused {
+        /// The return code (MQTT 3.1.1, table 3.1).
+        code: u8,
+        /// The code in words.
+        meaning: &'static str,
+    },
+    /// A SUBACK said 0x80.
+    #[error(
+        "the server refuses the subscription to {filter}; check that the policy allows iot:Subscribe for it"
+    )]
+    SubscriptionRefused {
+        /// The filter.
+        filter: String,
+    },
+    /// No SUBACK came.
+    #[error("the server has not answered the subscriptions within {} s", after.as_secs())]
+    SubscriptionUnanswered {
+        /// How long was waited.
+        after: Duration,
+    },
+    /// A ping was not answered, or nothing could be written any more: the peer or the path is dead.
+    #[error("the server has not answered within the keep-alive time; the network is gone or half open")]
+    KeepAliveLost,
+    /// Pings are answered, but published messages are not acknowledged.
+    #[error("the server has not acknowledged published messages for {} s", after.as_secs())]
+    PublishUnacknowledged {
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The server, or something between, has closed the connection.
+    #[error(
+        "the server closed the connection; if it repeats, check for another client with the same client id \
+         and for topics that the policy does not allow"
+    )]
+    ClosedByPeer,
+    /// The connection broke.
+    #[error("the connection broke")]
+    Broken {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A message is larger than is ever taken.
+    #[error("the server sent a packet of {size} bytes; the limit is {MAX_PACKET}")]
+    PacketTooLarge {
+        /// Its length in bytes.
+        size: usize,
+    },
+    /// The server does not keep to MQTT 3.1.1.
+    #[error("the server does not keep to the protocol: {detail}")]
+    Protocol {
+        /// What it did.
+        detail: String,
+    },
+}
+
+impl LinkError {
+    /// Whether the device's clock is the likely cause, so that it is worth an attempt as soon as it is set.
+    #[must_use]
+    pub fn may_be_the_clock(&self) -> bool {
+        matches!(self, Self::ServerCertificateNotYetValid { .. } | Self::ServerCertificateExpired { .. })
+    }
+}
+
+/// How far a connection had come when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Up to the CONNACK.
+    Connecting,
+    /// After it.
+    Connected,
+}
+
+/// What the texts need to know about the attempt.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) port: u16,
+    pub(crate) timeout: Duration,
+    pub(crate) now: SystemTime,
+}
+
+/// Sorts an error of the library.
+pub(crate) fn classify(error: ConnectionError, phase: Phase, attempt: Attempt<'_>) -> LinkError {
+    if let Some(verdict) = find::<rustls::Error>(&error) {
+        return from_tls(verdict, attempt);
+    }
+    let (host, port) = (attempt.host.to_owned(), attempt.port);
+    match error {
+        ConnectionError::NetworkTimeout => LinkError::TimedOut { host, port, after: attempt.timeout },
+        ConnectionError::FlushTimeout => LinkError::KeepAliveLost,
+        ConnectionError::Io(source) => from_connect(source, attempt),
+        ConnectionError::Tls(source) => LinkError::Tls { host, port, source: source.into() },
+        ConnectionError::ConnectionRefused(code) => from_connack(code),
+        ConnectionError::MqttState(state) => from_state(state, phase),
+        ConnectionError::NotConnAck(_) => {
+            LinkError::Protocol { detail: "its first packet is not a CONNACK".to_owned() }
+        }
+        ConnectionError::RequestsDone => LinkError::ClosedByPeer,
+    }
+}
+
+/// Everything on the way to an open TCP connection. The system's calls leave its error number in the error, the
+/// resolver does not.
+fn from_connect(source: io::Error, attempt: Attempt<'_>) -> LinkError {
+    let (host, port) = (attempt.host.to_owned(), attempt.port);
+    if source.raw_os_error().is_none() {
+        return LinkError::NameNotResolved { host, source };
+    }
+    if source.kind() == io::ErrorKind::ConnectionRefused {
+        return LinkError::Refused { host, port };
+    }
+    LinkError::Unreachable { host, port, source }
+}
+
+fn from_connack(code: ConnectReturnCode) -> LinkError {
+    let (code, meaning) = match code {
+        ConnectReturnCode::Success => (0, "accepted"),
+        ConnectReturnCode::RefusedProtocolVersion => (1, "it does not speak MQTT 3.1.1"),
+        ConnectReturnCode::BadClientId => (2, "the client id is not allowed"),
+        ConnectReturnCode::ServiceUnavailable => (3, "the service is not available"),
+        ConnectReturnCode::BadUserNamePassword => (4, "bad user name or password"),
+        ConnectReturnCode::NotAuthorized => (5, "not authorized"),
+    };
+    LinkError::ConnackRefused { code, meaning }
+}
+
+fn from_state(state: StateError, phase: Phase) -> LinkError {
+    match state {
+        StateError::AwaitPingResp => LinkError::KeepAliveLost,
+        StateError::ConnectionAborted if phase == Phase::Connecting => LinkError::ClosedBeforeConnack,
+        StateError::ConnectionAborted => LinkError::ClosedByPeer,
+        StateError::Io(source) | StateError::Deserialization(mqttbytes::Error::Io(source)) => {
+            from_broken(source, phase)
+        }
+        StateError::Deserialization(mqttbytes::Error::PayloadSizeLimitExceeded(size)) => {
+            LinkError::PacketTooLarge { size }
+        }
+        StateError::Deserialization(other) => LinkError::Protocol { detail: other.to_string() },
+        other @ (StateError::InvalidState
+        | StateError::Unsolicited(_)
+        | StateError::WrongPacket
+        | StateError::CollisionTimeout
+        | StateError::EmptySubscription) => LinkError::Protocol { detail: other.to_string() },
+    }
+}
+
+fn from_broken(source: io::Error, phase: Phase) -> LinkError {
+    match (phase, source.kind()) {
+        // The end of the stream without TLS's good-bye, or a reset because our CONNECT was never read.
+        (
+            Phase::Connecting,
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe,
+        ) => LinkError::ClosedBeforeConnack,
+        (Phase::Connected, io::ErrorKind::UnexpectedEof) => LinkError::ClosedByPeer,
+        (Phase::Connecting | Phase::Connected, _) => LinkError::Broken { source },
+    }
+}
+
+fn from_tls(verdict: &rustls::Error, attempt: Attempt<'_>) -> LinkError {
+    let (host, port) = (attempt.host.to_owned(), attempt.port);
+    if let rustls::Error::AlertReceived(alert) = verdict {
+        return match alert_kind(*alert) {
+            AlertKind::OurCertificate => LinkError::CertificateRefused { alert: alert_name(*alert) },
+            AlertKind::Alpn => LinkError::AlpnRefused,
+            AlertKind::Other => LinkError::Tls { host, port, source: verdict.clone().into() },
+        };
+    }
+    let source: Cause = verdict.clone().into();
+    if let rustls::Error::InvalidCertificate(error) = verdict {
+        return from_server_certificate(error, source, attempt);
+    }
+    if *verdict == rustls::Error::NoApplicationProtocol {
+        return LinkError::AlpnRefused;
+    }
+    LinkError::Tls { host, port, source }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever else is wrong with it, now or in a later version, is told alike"
+)]
+fn from_server_certificate(error: &CertificateError, source: Cause, attempt: Attempt<'_>) -> LinkError {
+    let host = attempt.host.to_owned();
+    let now = in_words(unix_seconds(attempt.now));
+    match error {
+        CertificateError::ExpiredContext { not_after, .. } => {
+            LinkError::ServerCertificateExpired { expired: in_words(not_after.as_secs()), now }
+        }
+        CertificateError::Expired => {
+            LinkError::ServerCertificateExpired { expired: "date unknown".to_owned(), now }
+        }
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            LinkError::ServerCertificateNotYetValid { valid_from: in_words(not_before.as_secs()), now }
+        }
+        CertificateError::NotValidYet => {
+            LinkError::ServerCertificateNotYetValid { valid_from: "a later date".to_owned(), now }
+        }
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            LinkError::ServerNotTrusted { host, source }
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            LinkError::ServerNameMismatch { host, source }
+        }
+        _ => LinkError::ServerCertificateInvalid { host, source },
+    }
+}
+
+enum AlertKind {
+    OurCertificate,
+    Alpn,
+    Other,
+}
+
+/// A server that wants another certificate says so in many ways; TLS 1.2 servers often just say
+/// `HandshakeFailure`.
+fn alert_kind(alert: AlertDescription) -> AlertKind {
+    const OURS: [AlertDescription; 11] = [
+        AlertDescription::HandshakeFailure,
+        AlertDescription::NoCertificate,
+        AlertDescription::BadCertificate,
+        AlertDescription::UnsupportedCertificate,
+        AlertDescription::CertificateRevoked,
+        AlertDescription::CertificateExpired,
+        AlertDescription::CertificateUnknown,
+        AlertDescription::UnknownCA,
+        AlertDescription::AccessDenied,
+        AlertDescription::DecryptError,
+        AlertDescription::CertificateRequired,
+    ];
+    if alert == AlertDescription::NoApplicationProtocol {
+        AlertKind::Alpn
+    } else if OURS.contains(&alert) {
+        AlertKind::OurCertificate
+    } else {
+        AlertKind::Other
+    }
+}
+
+fn alert_name(alert: AlertDescription) -> String {
+    alert.as_str().map_or_else(|| format!("{}", u8::from(alert)), str::to_owned)
+}
+
+/// The first error of this type in the chain. `io::Error::source` leaves out the error that it was made from.
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut current = Some(error);
+    while let Some(error) = current {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        current = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
