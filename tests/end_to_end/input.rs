@@ -91,6 +91,33 @@ fn nothing_that_comes_over_the_wire_stops_the_daemon() {
 }
 
 #[test]
+fn what_is_ignored_is_logged_once_with_what_was_wrong() {
+    let (desk, board) = with_counter();
+    let wire = Wire::to(&desk);
+    let board = by_wire(board, &wire);
+    let daemon = start(&board);
+    works(&desk, "before");
+    let unasked = br#"{"clientToken":"nobody-asked","timestamp":1}"#;
+    wire.say(&topic("notify-next"), b"no JSON");
+    wire.say("$aws/things/another/jobs/notify-next", b"{}");
+    wire.say(&topic("before/update/accepted"), unasked);
+    wire.say("elsewhere", b"{}");
+    works(&desk, "after");
+    let log = daemon.log();
+    let complaints = [
+        ["Message ignored", "notify-next", "expected ident"],
+        ["another thing", "another", ""],
+        ["Answer ignored", "before/update/accepted", "nobody-asked"],
+        ["Message ignored", "elsewhere", ""],
+    ];
+    for words in complaints {
+        let lines = log.lines().filter(|line| words.iter().all(|word| line.contains(word)));
+        assert_eq!(lines.count(), 1, "{words:?} in:\n{log}");
+    }
+    assert_eq!(log.lines().filter(|line| line.contains("WARN")).count(), complaints.len(), "{log}");
+}
+
+#[test]
 fn a_notification_for_a_job_that_runs_already_does_not_run_it_again() {
     let desk = desk();
     let wire = Wire::to(&desk);
