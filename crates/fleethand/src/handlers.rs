@@ -109,7 +109,7 @@ impl Handlers {
             tracing::debug!(run = %id, "A run that is over need not be stopped");
             return;
         };
-        tracing::info!(run = %id, "Stopping the handler");
+        tracing::debug!(run = %id, "Stopping the handler");
         if let Err(error) = held.run.stop() {
             tracing::error!(run = %id, "The handler cannot be stopped: {}", Chain(&error));
         }
