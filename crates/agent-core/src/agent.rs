@@ -48,6 +48,9 @@ pub struct Agent {
     /// What the journal holds, record by record as it was given out to be saved.
     saved: State,
     link_up: bool,
+    /// The link has been away since the service was last heard about the execution in hand. Its name may have been
+    /// given to a new one meanwhile: nothing is told before the service has been asked.
+    gap: bool,
     /// Set when the agent was told to end and waits for its handler: the moment to go anyway.
     leaving: Option<BootTime>,
     pending: Pending,
@@ -137,6 +140,7 @@ impl Agent {
             dice: Dice::new(seed),
             saved,
             link_up: false,
+            gap: true,
             leaving: None,
             pending: Pending::default(),
             next: Inquiry::default(),
@@ -181,7 +185,7 @@ impl Agent {
             moments.extend([self.next.deadline(), self.list.deadline(), self.doubt.deadline()]);
         }
         if let Work::Busy(execution) = &self.work {
-            if self.link_up {
+            if self.link_up && !self.gap {
                 moments.push(execution.owed.as_ref().and_then(Owed::deadline));
             }
             if let Phase::Running(running) = &execution.phase {
@@ -229,6 +233,7 @@ impl Agent {
         self.next.restart_at(now);
         self.list.restart_at(now);
         if let Work::Busy(execution) = &mut self.work {
+            self.doubt.restart_at(now);
             if let Some(owed) = &mut execution.owed {
                 owed.hurry(now);
             }
@@ -237,6 +242,7 @@ impl Agent {
 
     fn link_is_down(&mut self, now: BootTime) {
         self.link_up = false;
+        self.gap = true;
         self.pending.forget_next();
         for inquiry in [&mut self.next, &mut self.list, &mut self.doubt] {
             inquiry.link_lost(now);
@@ -308,8 +314,12 @@ impl Agent {
             self.doubt.drop_it();
             return;
         };
+        if self.gap {
+            self.doubt.due_unless_set(now);
+        }
         let id = execution.id.clone();
-        let update = execution.owed.as_mut().and_then(|owed| owed.poll(now, &mut self.dice));
+        let owed = execution.owed.as_mut().filter(|_| !self.gap);
+        let update = owed.and_then(|owed| owed.poll(now, &mut self.dice));
         if let Some(token) = self.doubt.poll(now, &mut self.dice, None) {
             let request = DescribeRequest {
                 execution_number: Some(id.number),

@@ -7,8 +7,11 @@ use jobs_protocol::ClientToken;
 use crate::BootTime;
 use crate::backoff::Dice;
 
-/// How long an answer is waited for.
+/// How long an answer is waited for at first; after each failure as much longer. A link that takes longer than that
+/// must not make every answer come too late for ever.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// No answer is waited for longer than so many times that.
+const MOST_PATIENCE: u32 = 6;
 
 /// A question to the service, and where it stands.
 #[derive(Debug, Default)]
@@ -39,6 +42,20 @@ impl Inquiry {
         }
     }
 
+    /// Asks at that moment, if nothing is set yet.
+    pub(crate) fn due_unless_set(&mut self, at: BootTime) {
+        if matches!(self.stand, Stand::Quiet) {
+            self.stand = Stand::Due(at);
+        }
+    }
+
+    /// An answer that is under way was given before something that is known by now: it is asked for anew.
+    pub(crate) fn outdated(&mut self, now: BootTime) {
+        if matches!(self.stand, Stand::Asked { .. }) {
+            self.stand = Stand::Due(now);
+        }
+    }
+
     /// Asks anew at that moment, whatever stands: an answer that is under way is no longer wanted.
     pub(crate) fn restart_at(&mut self, at: BootTime) {
         self.stand = Stand::Due(at);
@@ -58,9 +75,7 @@ impl Inquiry {
 
     /// The link is gone, and with it any answer.
     pub(crate) fn link_lost(&mut self, now: BootTime) {
-        if matches!(self.stand, Stand::Asked { .. }) {
-            self.stand = Stand::Due(now);
-        }
+        self.outdated(now);
     }
 
     /// Whether this is the answer that is waited for. Then the question is settled.
@@ -98,7 +113,8 @@ impl Inquiry {
         match self.stand {
             Stand::Due(at) if now >= at => {
                 let token = token.unwrap_or_else(|| dice.token());
-                self.stand = Stand::Asked { token: token.clone(), until: now.after(ANSWER_WITHIN) };
+                let patience = ANSWER_WITHIN * self.failures.saturating_add(1).min(MOST_PATIENCE);
+                self.stand = Stand::Asked { token: token.clone(), until: now.after(patience) };
                 Some(token)
             }
             Stand::Quiet | Stand::Due(_) | Stand::Asked { .. } => None,

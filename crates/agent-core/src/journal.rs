@@ -135,6 +135,8 @@ impl State {
             }
             Record::StepStarting { run } => {
                 if let Some(current) = self.current_of(&run.execution) {
+                    // The same run a second time: the first time it was saved and then never started.
+                    current.runs.retain(|(started, _)| started != run);
                     current.runs.push((run.clone(), None));
                 }
             }
@@ -253,6 +255,15 @@ mod tests {
             let state = State::from_records(story[..length].iter().cloned());
             assert_eq!(State::from_records(state.to_records()), state, "after {length} records");
         }
+    }
+
+    /// Found by the simulation: the second entry outlived the ending of the first, and the step was run again.
+    #[test]
+    fn a_run_that_is_saved_twice_before_it_starts_is_one_run() {
+        let mut story = story();
+        story.insert(3, story[2].clone());
+        let state = State::from_records(story[..5].iter().cloned());
+        assert!(matches!(state.current().unwrap().runs[..], [(_, Some(_))]), "{state:?}");
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Owed {
                         Reaction::Over
                     }
                 }
-                Some(state) if state.version_number != self.version => {
+                Some(state) if state.version_number > self.version => {
                     self.version = state.version_number;
                     self.mismatches = self.mismatches.saturating_add(1);
                     if self.mismatches > 1 {
@@ -131,6 +131,7 @@ impl Owed {
                     }
                     Reaction::Again
                 }
+                // Versions only grow: a lower one is that of another execution under the same name.
                 _ => {
                     self.inquiry.postpone(now, dice);
                     Reaction::Doubt

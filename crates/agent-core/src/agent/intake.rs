@@ -128,7 +128,8 @@ impl Agent {
         if let (Phase::Running(running), Some(seconds)) =
             (&mut execution.phase, heard.approximate_seconds_before_timed_out)
         {
-            running.limit_at = Some(now.after(super::work::before_the_services_timer(seconds)));
+            running.limit_at =
+                Some(now.after(super::work::before_the_services_timer(seconds, self.settings.grace)));
         }
     }
 
@@ -139,7 +140,13 @@ impl Agent {
         }
         let Work::Busy(current) = &mut self.work else { return };
         match reply.execution {
+            // Queued within the same second: the version, which only ever grows, tells the two apart.
+            Some(heard) if id_of(&heard) == current.id && heard.version_number < current.version => {
+                info!(job = %current.id, "The service has given its number to a new execution");
+                self.over_at_service(now, out);
+            }
             Some(heard) if id_of(&heard) == current.id => {
+                self.gap = false;
                 // The service has been asked, so its version counts, also for an update whose answer was lost.
                 if let (Some(owed), false) = (&mut current.owed, heard.status.is_terminal()) {
                     owed.version = heard.version_number;
@@ -168,6 +175,7 @@ impl Agent {
         execution.version =
             reply.execution_state.as_ref().map_or_else(|| owed.version.next(), |state| state.version_number);
         execution.owed = None;
+        self.doubt.outdated(now);
         self.update_landed(now, out);
     }
 

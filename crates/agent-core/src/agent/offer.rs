@@ -33,6 +33,8 @@ impl Agent {
     }
 
     fn consider(&mut self, offer: JobExecution, fresh: bool, now: BootTime, out: &mut Effects) {
+        // What was offered before a gap has been forgotten with the link.
+        self.gap = false;
         let id = id_of(&offer);
         if let Some(finished) = self.saved.finished(&id).cloned() {
             if !fresh {

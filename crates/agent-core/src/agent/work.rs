@@ -213,6 +213,7 @@ impl Agent {
     pub(super) fn over_at_service(&mut self, now: BootTime, out: &mut Effects) {
         let Work::Busy(execution) = &mut self.work else { return };
         execution.owed = None;
+        self.gap = false;
         self.doubt.drop_it();
         match &mut execution.phase {
             Phase::Announcing { .. } => {
@@ -301,9 +302,9 @@ pub(super) fn timer_for(limit: Duration) -> StepTimeout {
     StepTimeout::covering(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// How long a handler may go on when the service will end the execution in so many seconds: a tenth less, at most a
-/// minute less, so that the end is reported from here.
-pub(super) fn before_the_services_timer(seconds: i64) -> Duration {
+/// How long a handler may go on when the service will end the execution in so many seconds, so that the end is
+/// reported from here: a tenth less, at most a minute less, and the grace period less, at most half of what is left.
+pub(super) fn before_the_services_timer(seconds: i64, grace: Duration) -> Duration {
     let left = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-    left.saturating_sub((left / 10).min(Duration::from_secs(60)))
+    left.saturating_sub((left / 10).min(Duration::from_secs(60))).saturating_sub(grace.min(left / 2))
 }

@@ -1,0 +1,201 @@
+//! The agent's decisions against the service's, in one thread and in virtual time: a link that loses, repeats, delays
+//! and reorders, an agent that is killed between any two effects, power cuts, cancels and time-outs at any moment.
+//!
+//! Each promise is a check by name. A failing seed prints its story. `FLEETHAND_WORLDS=100000` runs so many worlds
+//! instead of the few that fit into every test run; `FLEETHAND_SEED=n` runs that one.
+
+#![allow(
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a broken promise stops the test with its story"
+)]
+
+mod dice;
+mod handlers;
+mod world;
+
+use agent_core::Ending;
+use jobs_protocol::{ExecutionStatus, ReportedStatus};
+use serde_json::json;
+use world::{CALM, Weather, World};
+
+/// Worlds in an ordinary test run.
+const WORLDS: u64 = 1500;
+
+#[test]
+fn the_promises_hold_in_every_world() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let seeds = match (number("FLEETHAND_SEED"), number("FLEETHAND_WORLDS")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, worlds) => 0..worlds.unwrap_or(WORLDS),
+    };
+    let mut terminal = std::collections::BTreeMap::new();
+    for seed in seeds {
+        let mut world = stormy_world(seed);
+        world.settle();
+        check(seed, &mut world);
+        for (_, status) in world.executions() {
+            *terminal.entry(status).or_insert(0) += 1;
+        }
+    }
+    println!("executions by status: {terminal:?}");
+}
+
+/// A world in which everything succeeds must be one of them, or the checks would check nothing.
+#[test]
+fn in_a_calm_world_every_good_job_succeeds() {
+    let mut world = World::new(1, CALM);
+    for _ in 0..30 {
+        world.create_job();
+        world.passes(20_000);
+    }
+    world.settle();
+    check(1, &mut world);
+    let succeeded = world.executions().iter().filter(|(_, status)| status == "SUCCEEDED").count();
+    let rejected = world.executions().iter().filter(|(_, status)| status == "REJECTED").count();
+    assert!(succeeded >= 5 && rejected >= 2, "{:?}", world.executions());
+}
+
+#[test]
+fn a_cancelled_execution_is_stopped_soon_and_its_end_is_not_reported() {
+    for seed in 0..50 {
+        let mut world = World::new(seed, CALM);
+        let job = world.create_job();
+        world.passes(15_000);
+        if world.handlers.running().is_empty() {
+            continue;
+        }
+        world.control("CancelJob", &json!({"jobId": job, "force": true}));
+        world.passes(30_000);
+        assert!(world.handlers.running().is_empty(), "seed {seed}\n{}", world.story());
+        world.settle();
+        assert_eq!(world.executions(), [(job, "CANCELED".to_owned())]);
+    }
+}
+
+#[test]
+fn the_agent_reports_a_time_out_itself_before_the_services_timer_ends_the_execution() {
+    let mut seen = 0;
+    for seed in 0..400 {
+        let mut world = World::new(seed, CALM);
+        let job = world.create_job();
+        world.settle();
+        let reported = world.decided().any(|(_, verdict)| {
+            verdict.details.as_map().get("reason").is_some_and(|reason| reason.contains("timed out"))
+        });
+        if reported {
+            seen += 1;
+            assert_eq!(world.executions(), [(job, "FAILED".to_owned())], "seed {seed}\n{}", world.story());
+        }
+        assert!(
+            !world.executions().iter().any(|(_, status)| status == "TIMED_OUT"),
+            "seed {seed}\n{}",
+            world.story()
+        );
+    }
+    assert!(seen > 10, "{seen} time-outs");
+}
+
+/// A seed's world after its storm.
+fn stormy_world(seed: u64) -> World {
+    let mut dice = dice::Dice::new(seed ^ 0x5eed);
+    let weather = Weather {
+        lose: [0, 20, 100, 300][dice.between(0, 4) as usize],
+        repeat: [0, 50, 200][dice.between(0, 3) as usize],
+        delay: [0, 50, 300][dice.between(0, 3) as usize],
+        crash: [0, 0, 10, 60][dice.between(0, 4) as usize],
+    };
+    let mut world = World::new(seed, weather);
+    let mut jobs: Vec<String> = Vec::new();
+    for _ in 0..dice.between(5, 60) {
+        let some_job = |dice: &mut dice::Dice, jobs: &[String]| match jobs.len() {
+            0 => None,
+            n => Some(jobs[dice.between(0, n as u64) as usize].clone()),
+        };
+        match dice.between(0, 20) {
+            0..6 => jobs.push(world.create_job()),
+            6 => world.cut_link(),
+            7 => world.crash(),
+            8 if dice.per_mille(300) => world.cut_power(),
+            9 if dice.per_mille(300) => world.kill_keeper(),
+            10 => {
+                if let Some(job) = some_job(&mut dice, &jobs) {
+                    world.control("CancelJob", &json!({"jobId": job, "force": dice.per_mille(500)}));
+                }
+            }
+            11 => {
+                if let Some(job) = some_job(&mut dice, &jobs) {
+                    let params = json!({"jobId": job, "thingName": "t1", "force": dice.per_mille(500)});
+                    world.control("CancelJobExecution", &params);
+                }
+            }
+            12 if dice.per_mille(400) => {
+                if let Some(job) = some_job(&mut dice, &jobs) {
+                    world.control("DeleteJob", &json!({"jobId": job, "force": true}));
+                }
+            }
+            13 => world.passes(dice.between(1_000, 2 * 3_600_000)),
+            _ => world.passes(dice.between(1, 120_000)),
+        }
+    }
+    world
+}
+
+fn check(seed: u64, world: &mut World) {
+    never_stuck(seed, world);
+    never_lying(seed, world);
+    never_twice(seed, world);
+    never_lost(seed, world);
+}
+
+fn never_stuck(seed: u64, world: &mut World) {
+    let open = world.open_executions();
+    assert!(open.is_empty(), "seed {seed}: never stuck: {open:?}\n{}", world.story());
+    let running = world.handlers.running();
+    assert!(running.is_empty(), "seed {seed}: never stuck: handlers run on: {running:?}\n{}", world.story());
+}
+
+fn never_lying(seed: u64, world: &mut World) {
+    for (job, status) in world.executions() {
+        if status != "SUCCEEDED" {
+            continue;
+        }
+        let outcomes = world.handlers.outcomes_of(&job);
+        let (steps, tolerated) = match job.split('-').next() {
+            Some("steps") => (4, u64::MAX),
+            Some("tolerant") => (1, 1),
+            _ => (1, 0),
+        };
+        let passed = outcomes.values().filter(|outcome| {
+            outcome.ending == (Ending::Exited { code: 0 }) && outcome.stderr.lines <= tolerated
+        });
+        assert_eq!(passed.count(), steps, "seed {seed}: never lying: {job}: {outcomes:?}\n{}", world.story());
+    }
+}
+
+fn never_twice(seed: u64, world: &World) {
+    for ((execution, step), starts) in world.handlers.starts_of_each_step() {
+        assert!(
+            starts <= 1,
+            "seed {seed}: never twice: step {step} of {execution}: {starts} starts\n{}",
+            world.story()
+        );
+    }
+}
+
+fn never_lost(seed: u64, world: &mut World) {
+    let executions = world.executions();
+    for (execution, verdict) in world.decided() {
+        let Some((_, status)) = executions.iter().find(|(job, _)| job == execution.job.as_str()) else {
+            continue;
+        };
+        let by_the_service = ["CANCELED", "TIMED_OUT", "REMOVED"].contains(&status.as_str());
+        let as_decided = *status == ExecutionStatus::from(verdict.status).to_string();
+        assert!(
+            by_the_service || as_decided,
+            "seed {seed}: never lost: {execution}: {status}\n{}",
+            world.story()
+        );
+        assert_ne!(verdict.status, ReportedStatus::InProgress);
+    }
+}

@@ -1,0 +1,475 @@
+//! A board, its link and the service, in one thread and in virtual time.
+
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use agent_core::journal::{Record, State, Verdict};
+use agent_core::{Agent, BootTime, Effect, Ending, Event, ExecutionId, Refused, RunId, Settings};
+use jobs_protocol::ThingName;
+use serde_json::{Value, json};
+use service_core::{EpochMillis, Message, Service};
+
+use crate::dice::Dice;
+use crate::handlers::{Handlers, outcome};
+
+const THING: &str = "t1";
+const START: u64 = 1_720_000_000_000;
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+/// The local limit of a step in this world.
+const STEP_LIMIT: u64 = HOUR;
+/// More work than this at one moment is a loop.
+const MOST_AT_ONE_MOMENT: u32 = 500;
+
+/// How badly the world behaves, in times per thousand.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Weather {
+    pub(crate) lose: u64,
+    pub(crate) repeat: u64,
+    pub(crate) delay: u64,
+    /// Per effect: the agent is gone before it.
+    pub(crate) crash: u64,
+}
+
+pub(crate) const CALM: Weather = Weather { lose: 0, repeat: 0, delay: 0, crash: 0 };
+
+/// Something that will happen.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Coming {
+    ToService { link: u64, topic: String, payload: Vec<u8> },
+    ToAgent { link: u64, topic: String, payload: Vec<u8> },
+    LinkUp { life: u64 },
+    AgentStarts,
+    HandlerEnds { run: RunId, kind: u8, stderr_lines: u64 },
+    HandlerIsStopped { run: RunId, killed: bool },
+}
+
+pub(crate) struct World {
+    pub(crate) dice: Dice,
+    pub(crate) weather: Weather,
+    pub(crate) now: u64,
+    booted: u64,
+    pub(crate) service: Service,
+    agent: Option<Agent>,
+    /// Counts the lives of the agent: news for an earlier one reach nobody.
+    life: u64,
+    /// Counts the connections: so do messages of an earlier one.
+    link: u64,
+    link_is_up: bool,
+    journal: Vec<Record>,
+    pub(crate) handlers: Handlers,
+    coming: BinaryHeap<std::cmp::Reverse<(u64, u64, Coming)>>,
+    order: u64,
+    jobs: u64,
+    /// What the agent has decided, as saved.
+    decided: BTreeMap<ExecutionId, Verdict>,
+    work_at: (u64, u32),
+    story: Vec<String>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, weather: Weather) -> Self {
+        let mut service = Service::new(service_core::Settings::default());
+        let made = service.control("CreateThing", json!({"thingName": THING}), EpochMillis(START));
+        assert!(made.result.is_ok());
+        let mut world = Self {
+            dice: Dice::new(seed),
+            weather,
+            now: START,
+            booted: START,
+            service,
+            agent: None,
+            life: 0,
+            link: 0,
+            link_is_up: false,
+            journal: Vec::new(),
+            handlers: Handlers::default(),
+            coming: BinaryHeap::new(),
+            order: 0,
+            jobs: 0,
+            decided: BTreeMap::new(),
+            work_at: (0, 0),
+            story: Vec::new(),
+        };
+        world.later(0, Coming::AgentStarts);
+        world
+    }
+
+    // What a test does to the world.
+
+    /// Creates a job of some kind; its name says which.
+    pub(crate) fn create_job(&mut self) -> String {
+        self.jobs += 1;
+        let (kind, document) = match self.dice.between(0, 10) {
+            0 => ("bad", json!({"operation": 5})),
+            1 => ("missing", json!({"operation": "missing"})),
+            2 => ("tolerant", json!({"operation": "h", "allowStdErr": 1})),
+            3 | 4 => (
+                "steps",
+                json!({"version": "1.0", "steps": [step("a"), step("b"), step("c")], "finalStep": step("z")}),
+            ),
+            _ => ("flat", json!({"operation": "h", "args": ["x"]})),
+        };
+        let job = format!("{kind}-{}", self.jobs);
+        let mut params = json!({"jobId": job, "targets": [format!("arn:aws:iot:us-east-1:123456789012:thing/{THING}")],
+            "document": document.to_string()});
+        if self.dice.per_mille(250) {
+            params["timeoutConfig"] = json!({"inProgressTimeoutInMinutes": self.dice.between(1, 30)});
+        }
+        self.control("CreateJob", &params);
+        job
+    }
+
+    /// An operation of the control plane; its refusal is part of life.
+    pub(crate) fn control(&mut self, operation: &str, params: &Value) -> Option<Value> {
+        let outcome = self.service.control(operation, params.clone(), EpochMillis(self.now));
+        self.tell(|| {
+            format!("{operation} {params}: {}", if outcome.result.is_ok() { "done" } else { "refused" })
+        });
+        for message in outcome.publications {
+            self.send(&message);
+        }
+        outcome.result.ok()
+    }
+
+    pub(crate) fn cut_link(&mut self) {
+        if self.link_is_up {
+            self.tell(|| "the link is cut".to_owned());
+            self.link_is_up = false;
+            self.link += 1;
+            self.event(Event::LinkDown);
+        }
+        let wait = self.dice.between(SECOND, 5 * MINUTE);
+        self.later(wait, Coming::LinkUp { life: self.life });
+    }
+
+    /// The agent is killed; handlers go on with their keepers.
+    pub(crate) fn crash(&mut self) {
+        if self.agent.take().is_some() {
+            self.tell(|| "the agent is killed".to_owned());
+            self.link_is_up = false;
+            self.link += 1;
+            self.life += 1;
+            let wait = self.dice.between(100, 10 * MINUTE);
+            self.later(wait, Coming::AgentStarts);
+        }
+    }
+
+    /// Everything on the board ends at once; the boot clock begins anew.
+    pub(crate) fn cut_power(&mut self) {
+        for run in self.handlers.running() {
+            self.handlers.end(&run, outcome(Ending::Interrupted, 0));
+        }
+        self.tell(|| "the power is cut".to_owned());
+        self.booted = self.now;
+        if self.agent.is_some() {
+            self.crash();
+        }
+    }
+
+    /// A keeper is killed; its handler goes with it.
+    pub(crate) fn kill_keeper(&mut self) {
+        for run in self.handlers.running() {
+            self.end_handler(&run, outcome(Ending::Lost, 0));
+        }
+    }
+
+    pub(crate) fn passes(&mut self, millis: u64) {
+        let until = self.now + millis;
+        while self.step(until) {}
+        self.now = until;
+    }
+
+    /// No more faults: the link heals, nobody is killed. Then as much time as it takes, up to ten days.
+    pub(crate) fn settle(&mut self) {
+        self.weather = CALM;
+        if self.agent.is_some() && !self.link_is_up {
+            self.later(SECOND, Coming::LinkUp { life: self.life });
+        }
+        for _ in 0..240 {
+            self.passes(HOUR);
+            if self.open_executions().is_empty() && self.handlers.running().is_empty() {
+                self.passes(HOUR);
+                return;
+            }
+        }
+    }
+
+    // What a test asks of it.
+
+    /// Job and status of every execution.
+    pub(crate) fn executions(&mut self) -> Vec<(String, String)> {
+        let params = json!({"thingName": THING, "maxResults": 250});
+        let listed = self.service.control("ListJobExecutionsForThing", params, EpochMillis(self.now)).result;
+        let listed = listed.expect("the thing is there");
+        let summaries = listed["executionSummaries"].as_array().cloned().unwrap_or_default();
+        let text = |value: &Value| value.as_str().expect("a string").to_owned();
+        summaries
+            .iter()
+            .map(|one| (text(&one["jobId"]), text(&one["jobExecutionSummary"]["status"])))
+            .collect()
+    }
+
+    pub(crate) fn open_executions(&mut self) -> Vec<(String, String)> {
+        let mut open = self.executions();
+        open.retain(|(_, status)| ["QUEUED", "IN_PROGRESS"].contains(&status.as_str()));
+        open
+    }
+
+    pub(crate) fn decided(&self) -> impl Iterator<Item = (&ExecutionId, &Verdict)> {
+        self.decided.iter()
+    }
+
+    /// The last part of what has happened, for people.
+    pub(crate) fn story(&self) -> String {
+        self.story[self.story.len().saturating_sub(400)..].join("\n")
+    }
+
+    // How it goes on.
+
+    fn tell(&mut self, line: impl FnOnce() -> String) {
+        let seconds = (self.now - START) / 1000;
+        self.story.push(format!("{seconds:>7}.{:03} {}", self.now % 1000, line()));
+    }
+
+    fn later(&mut self, millis: u64, what: Coming) {
+        self.order += 1;
+        self.coming.push(std::cmp::Reverse((self.now + millis, self.order, what)));
+    }
+
+    fn boot_time(&self) -> BootTime {
+        BootTime::from_millis(self.now - self.booted)
+    }
+
+    /// The next thing that happens until then.
+    fn step(&mut self, until: u64) -> bool {
+        let agent = self.agent.as_ref().and_then(Agent::deadline).map(|at| self.booted + at.as_millis());
+        let service = self.service.deadline().map(|at| at.0);
+        let coming = self.coming.peek().map(|next| next.0.0);
+        let Some(at) = [agent, service, coming].into_iter().flatten().min().filter(|at| *at <= until) else {
+            return false;
+        };
+        self.now = self.now.max(at);
+        self.count_work();
+        if coming == Some(at) {
+            let next = self.coming.pop().expect("it was just looked at").0.2;
+            self.happens(next);
+        } else if service == Some(at) {
+            for message in self.service.on_deadline(EpochMillis(self.now)) {
+                self.send(&message);
+            }
+        } else {
+            self.event(Event::DeadlineReached);
+            let next = self.agent.as_ref().and_then(Agent::deadline);
+            assert!(
+                next.is_none_or(|next| next > self.boot_time()),
+                "the agent spins: {next:?}\n{}",
+                self.story()
+            );
+        }
+        true
+    }
+
+    fn count_work(&mut self) {
+        if self.work_at.0 != self.now {
+            self.work_at = (self.now, 0);
+        }
+        self.work_at.1 += 1;
+        assert!(self.work_at.1 < MOST_AT_ONE_MOMENT, "too much at one moment\n{}", self.story());
+    }
+
+    fn happens(&mut self, what: Coming) {
+        match what {
+            Coming::ToService { link, topic, payload } => {
+                // A message that was on its way when the link was cut may have arrived, or not.
+                if link == self.link || self.dice.per_mille(500) {
+                    self.service_hears(link, &topic, &payload);
+                }
+            }
+            Coming::ToAgent { link, topic, payload } => {
+                if link == self.link && self.link_is_up {
+                    self.tell(|| format!("  agent hears {topic} {}", String::from_utf8_lossy(&payload)));
+                    self.event(Event::Message { topic, payload });
+                }
+            }
+            Coming::LinkUp { life } => {
+                if life == self.life && self.agent.is_some() && !self.link_is_up {
+                    self.tell(|| "the link is up".to_owned());
+                    self.link_is_up = true;
+                    self.event(Event::LinkUp);
+                }
+            }
+            Coming::AgentStarts => self.agent_starts(),
+            Coming::HandlerEnds { run, kind, stderr_lines } => {
+                let ending = match kind {
+                    0 => Ending::Exited { code: 0 },
+                    1 => Ending::Exited { code: 3 },
+                    2 => Ending::Killed { signal: 9 },
+                    3 => Ending::CouldNotStart { reason: "no interpreter".to_owned() },
+                    _ => Ending::TimedOut { killed: false },
+                };
+                self.end_handler(&run, outcome(ending, stderr_lines));
+            }
+            Coming::HandlerIsStopped { run, killed } => {
+                self.end_handler(&run, outcome(Ending::Stopped { killed }, 0));
+            }
+        }
+    }
+
+    fn service_hears(&mut self, link: u64, topic: &str, payload: &[u8]) {
+        self.tell(|| format!("  service hears {topic} {}", String::from_utf8_lossy(payload)));
+        let answer = self.service.device_message(topic, payload, EpochMillis(self.now));
+        if let Some(reply) = answer.reply {
+            self.send_over(link, &reply.topic, &reply.payload);
+        }
+        for message in answer.publications {
+            self.send(&message);
+        }
+    }
+
+    fn send(&mut self, message: &Message) {
+        self.send_over(self.link, &message.topic, &message.payload);
+    }
+
+    fn send_over(&mut self, link: u64, topic: &str, payload: &[u8]) {
+        for delay in self.deliveries() {
+            let (topic, payload) = (topic.to_owned(), payload.to_owned());
+            self.later(delay, Coming::ToAgent { link, topic, payload });
+        }
+    }
+
+    /// When a message arrives: not at all, once, or twice; mostly soon and in order.
+    fn deliveries(&mut self) -> Vec<u64> {
+        let mut times = Vec::new();
+        if !self.dice.per_mille(self.weather.lose) {
+            times.push(if self.dice.per_mille(self.weather.delay) {
+                self.dice.between(1, 40 * SECOND)
+            } else {
+                20
+            });
+        }
+        if self.dice.per_mille(self.weather.repeat) {
+            times.push(self.dice.between(1, 2 * MINUTE));
+        }
+        times
+    }
+
+    fn agent_starts(&mut self) {
+        if self.agent.is_some() {
+            return;
+        }
+        self.tell(|| "the agent starts".to_owned());
+        let mut settings = Settings::new(ThingName::try_from(THING).expect("a name"));
+        settings.step_timeout = Duration::from_millis(STEP_LIMIT);
+        let seed = self.dice.roll();
+        let mut agent = Agent::new(settings, State::from_records(self.journal.iter().cloned()), seed);
+        let effects = agent.start(self.boot_time());
+        self.agent = Some(agent);
+        self.perform(effects);
+        let wait = self.dice.between(100, 10 * SECOND);
+        self.later(wait, Coming::LinkUp { life: self.life });
+    }
+
+    fn event(&mut self, event: Event) {
+        let now = self.boot_time();
+        if let Some(agent) = &mut self.agent {
+            let effects = agent.on_event(event, now);
+            self.perform(effects);
+        }
+    }
+
+    fn end_handler(&mut self, run: &RunId, outcome: agent_core::StepOutcome) {
+        if self.handlers.end(run, outcome.clone()) {
+            self.tell(|| format!("handler {run} ends: {:?}", outcome.ending));
+            self.event(Event::StepEnded { run: run.clone(), outcome });
+        }
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) {
+        let mut answers = Vec::new();
+        for effect in effects {
+            if self.agent.is_none() {
+                return;
+            }
+            if self.dice.per_mille(self.weather.crash) {
+                return self.crash();
+            }
+            self.deed(effect, &mut answers);
+        }
+        for answer in answers {
+            self.event(answer);
+        }
+    }
+
+    fn deed(&mut self, effect: Effect, answers: &mut Vec<Event>) {
+        match effect {
+            Effect::Save(record) => {
+                self.tell(|| format!("saved {record:?}"));
+                if let Record::Decided { execution, verdict, .. } = &record {
+                    self.decided.insert(execution.clone(), verdict.clone());
+                }
+                self.journal.push(record);
+            }
+            Effect::Publish { topic, payload } => {
+                let link = self.link;
+                for delay in self.deliveries() {
+                    let (topic, payload) = (topic.clone(), payload.clone());
+                    self.later(delay, Coming::ToService { link, topic, payload });
+                }
+            }
+            Effect::Inspect { execution, steps } => {
+                let missing = format!("{steps:?}").contains("missing");
+                let refused = missing.then(|| Refused { step: 0, reason: "not found".to_owned() });
+                answers.push(Event::Inspected { execution, refused });
+            }
+            Effect::Start(run) => self.handler_starts(&run.run),
+            Effect::Stop { run } => {
+                self.tell(|| format!("stop {run}"));
+                if self.handlers.begins_to_stop(&run) {
+                    let killed = self.dice.per_mille(300);
+                    let wait = self.dice.between(1, 10 * SECOND);
+                    self.later(wait, Coming::HandlerIsStopped { run, killed });
+                }
+            }
+            Effect::Adopt { run } => {
+                let found = self.handlers.find(&run);
+                answers.push(Event::Adopted { run, found });
+            }
+            Effect::Release { run } => self.handlers.release(&run),
+            Effect::Exit => panic!("nobody has asked it to end\n{}", self.story()),
+        }
+    }
+
+    fn handler_starts(&mut self, run: &RunId) {
+        self.tell(|| format!("handler {run} starts"));
+        let others = self.handlers.running();
+        assert!(others.is_empty(), "two handlers at once: {others:?} and {run}\n{}", self.story());
+        self.assert_agreed(run);
+        self.handlers.start(run);
+        let hangs = self.dice.per_mille(100);
+        let ends = if hangs { STEP_LIMIT } else { self.dice.between(0, 10 * MINUTE) };
+        let kind = if hangs { 4 } else { [0, 0, 0, 0, 0, 1, 2, 3][self.dice.between(0, 8) as usize] };
+        let stderr_lines = [0, 0, 0, 1, 2][self.dice.between(0, 5) as usize];
+        self.later(ends, Coming::HandlerEnds { run: run.clone(), kind, stderr_lines });
+    }
+
+    /// Whatever has become of it since: the service has once agreed that it is in progress.
+    fn assert_agreed(&mut self, run: &RunId) {
+        let params = json!({"thingName": THING, "jobId": run.execution.job.as_str(),
+            "executionNumber": run.execution.number.get()});
+        let described = self.service.control("DescribeJobExecution", params, EpochMillis(self.now)).result;
+        let status =
+            described.ok().map(|it| it["execution"]["status"].as_str().unwrap_or_default().to_owned());
+        assert_ne!(
+            status.as_deref(),
+            Some("QUEUED"),
+            "{run} starts before the service agreed\n{}",
+            self.story()
+        );
+    }
+}
+
+fn step(name: &str) -> Value {
+    json!({"action": {"name": name, "type": "runHandler", "input": {"handler": "h", "path": "default"}}})
+}
