@@ -188,9 +188,15 @@ impl Agent {
             if self.link_up && !self.gap {
                 moments.push(execution.owed.as_ref().and_then(Owed::deadline));
             }
-            if let Phase::Running(running) = &execution.phase {
-                moments.extend([running.limit_at.filter(|_| running.stop.is_none()), running.check_at]);
-                moments.push(Some(running.renew_at));
+            match &execution.phase {
+                Phase::Running(running) if running.stop != Some(StopCause::OverAtService) => {
+                    moments.extend([running.limit_at.filter(|_| running.stop.is_none()), running.check_at]);
+                    moments.push(Some(running.renew_at));
+                }
+                Phase::Running(_)
+                | Phase::Announcing { .. }
+                | Phase::Adopting { .. }
+                | Phase::Reporting(_) => {}
             }
         }
         moments.into_iter().flatten().min()
@@ -282,6 +288,9 @@ impl Agent {
         }
         let Work::Busy(execution) = &mut self.work else { return };
         let Phase::Running(running) = &mut execution.phase else { return };
+        if running.stop == Some(StopCause::OverAtService) {
+            return;
+        }
         if running.check_at.is_some_and(|at| now >= at) {
             running.check_at = None;
             self.doubt.due_at(now);

@@ -1,0 +1,143 @@
+//! After a restart at any moment: the journal and what is left of the handler say how to go on.
+
+use agent_core::journal::Record;
+use agent_core::{Ending, Event, Found};
+use serde_json::{Value, json};
+
+use crate::bench::{Bench, HOUR, JOB, exited, hello, offer, outcome, seconds, settings, steps};
+
+/// The journal of a job of two steps that went well.
+fn story() -> Vec<Record> {
+    let mut bench = Bench::running_with(settings(), &steps(&[json!({}), json!({})]));
+    bench.ends(exited(0));
+    bench.updated("IN_PROGRESS", 3);
+    bench.ends(exited(0));
+    bench.updated("SUCCEEDED", 4);
+    assert_eq!(bench.journal.len(), 6, "accepted, starting, ended, starting, decided, closed");
+    bench.journal
+}
+
+/// A new life with so much of the journal, connected; the service knows the execution in that version.
+fn reborn(journal: &[Record], version: u64) -> Bench {
+    let mut bench = Bench::with(settings(), journal);
+    bench.happens(Event::LinkUp);
+    let known = known(version);
+    if bench.said().contains(&"ask job-1".to_owned()) {
+        bench.accepts("job-1/get", &json!({"execution": known}));
+    }
+    bench
+}
+
+fn known(version: u64) -> Value {
+    let mut execution = offer(JOB, version, &hello());
+    execution["status"] = json!(if version == 1 { "QUEUED" } else { "IN_PROGRESS" });
+    execution
+}
+
+#[test]
+fn with_nothing_saved_it_begins_like_new() {
+    let mut bench = Bench::with(settings(), &[]);
+    assert_eq!(bench.deeds(), [""; 0]);
+    bench.happens(Event::LinkUp);
+    assert_eq!(bench.deeds(), ["ask $next", "ask list"]);
+}
+
+#[test]
+fn accepted_and_not_started_the_service_is_told_again_and_then_it_starts() {
+    let mut bench = reborn(&story()[..1], 2);
+    assert_eq!(bench.said(), ["tell job-1 IN_PROGRESS"]);
+    bench.updated("IN_PROGRESS", 3);
+    assert_eq!(bench.deeds(), ["save starting job-1 0.1", "start job-1 0.1"]);
+}
+
+#[test]
+fn a_run_that_may_have_been_started_is_looked_for_and_never_started_again() {
+    for found in [Ending::Lost, Ending::Interrupted] {
+        let mut bench = Bench::with(settings(), &story()[..2]);
+        assert_eq!(bench.deeds(), ["adopt job-1 0.1"]);
+        bench.adopted(Found::Ended(outcome(found, "")));
+        assert_eq!(bench.deeds(), ["save decided FAILED", "release job-1 0.1"]);
+        bench.happens(Event::LinkUp);
+        bench.accepts("job-1/get", &json!({"execution": known(2)}));
+        assert!(bench.detail("reason").contains("interrupted"));
+        bench.updated("FAILED", 3);
+        bench.passes(HOUR);
+        assert!(bench.started.is_empty());
+    }
+}
+
+#[test]
+fn a_handler_that_runs_on_is_taken_over_and_its_true_end_reported() {
+    let mut bench = reborn(&story()[..2], 2);
+    bench.adopted(Found::Running);
+    bench.passes(HOUR);
+    assert!(bench.started.is_empty());
+    let run = agent_core::RunId { execution: crate::bench::id_of(JOB), step: 0, attempt: 1 };
+    bench.happens(Event::StepEnded { run, outcome: exited(0) });
+    let starts: Vec<_> = bench.started.iter().map(|run| (run.run.step, run.run.attempt)).collect();
+    assert_eq!(starts, [(1, 1)], "the next step, once");
+}
+
+#[test]
+fn a_handler_that_ended_while_nobody_looked_is_reported_as_it_ended() {
+    let mut bench = Bench::with(settings(), &story()[..4]);
+    assert_eq!(bench.deeds(), ["adopt job-1 1.1"]);
+    let run = agent_core::RunId { execution: crate::bench::id_of(JOB), step: 1, attempt: 1 };
+    bench.happens(Event::Adopted { run, found: Found::Ended(exited(5)) });
+    assert_eq!(bench.deeds(), ["save decided FAILED", "release job-1 1.1"]);
+}
+
+#[test]
+fn a_run_that_was_never_started_is_started_after_the_service_has_agreed_again() {
+    let mut bench = reborn(&story()[..2], 2);
+    bench.adopted(Found::NeverStarted);
+    assert!(bench.started.is_empty());
+    bench.updated("IN_PROGRESS", 3);
+    assert_eq!(bench.deeds().last().map(String::as_str), Some("start job-1 0.1"));
+}
+
+#[test]
+fn after_a_step_that_is_saved_the_next_one_is_run() {
+    let mut bench = reborn(&story()[..3], 2);
+    assert_eq!(bench.said(), ["tell job-1 IN_PROGRESS"]);
+    bench.updated("IN_PROGRESS", 3);
+    assert_eq!(bench.deeds(), ["save starting job-1 1.1", "start job-1 1.1"]);
+}
+
+#[test]
+fn what_is_decided_is_reported() {
+    let mut bench = reborn(&story()[..5], 3);
+    assert_eq!(bench.said(), ["tell job-1 SUCCEEDED"]);
+    bench.updated("SUCCEEDED", 4);
+    assert_eq!(bench.deeds(), ["save closed"]);
+}
+
+#[test]
+fn what_is_closed_is_left_alone() {
+    let mut bench = reborn(&story(), 4);
+    bench.passes(seconds(5));
+    assert!(!bench.deeds().iter().any(|deed| deed.contains("job-1")));
+}
+
+#[test]
+fn a_cancel_that_came_while_the_agent_was_away_stops_the_handler() {
+    let mut bench = Bench::with(settings(), &story()[..2]);
+    bench.happens(Event::LinkUp);
+    bench.rejects("job-1/get", "TerminalStateReached", None);
+    bench.deeds();
+    bench.adopted(Found::Running);
+    assert_eq!(bench.deeds(), ["stop job-1 0.1"]);
+}
+
+#[test]
+fn a_rewritten_journal_leads_to_the_same() {
+    let story = story();
+    for length in 0..=story.len() {
+        let mut plain = Bench::with(settings(), &story[..length]);
+        let mut rewritten = Bench::with(settings(), &plain.agent.saved().to_records());
+        assert_eq!(plain.deeds(), rewritten.deeds(), "after {length} records");
+        plain.happens(Event::LinkUp);
+        rewritten.happens(Event::LinkUp);
+        assert_eq!(plain.deeds(), rewritten.deeds(), "after {length} records");
+    }
+}

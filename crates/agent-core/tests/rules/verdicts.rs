@@ -1,0 +1,248 @@
+//! SUCCEEDED only if it is true, and the truth in words otherwise.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use agent_core::{Ending, FinalStep, HandlerPolicy, OnInterruption, Settings};
+use serde_json::{Value, json};
+
+use crate::bench::{Bench, exited, hello, offer, outcome, seconds, settings, steps};
+
+/// Runs the document; each step ends as given. What was reported.
+fn verdict(settings: Settings, document: &Value, endings: Vec<agent_core::StepOutcome>) -> Bench {
+    let mut bench = Bench::running_with(settings, document);
+    let count = endings.len();
+    for (index, outcome) in endings.into_iter().enumerate() {
+        assert_eq!(bench.started.len(), index + 1, "a step more is run");
+        bench.ends(outcome);
+    }
+    assert_eq!(bench.started.len(), count, "and not one too many");
+    bench
+}
+
+/// R3: the Device Client takes a failure for a success if `allowStdErr` is set.
+/// The rule: SUCCEEDED is exit code 0 and at most so many lines.
+#[test]
+fn allow_std_err_is_a_limit_and_no_pardon() {
+    let two = "one\ntwo\n";
+    for (allowed, code, stderr, status) in [
+        (None, 0, "", "SUCCEEDED"),
+        (None, 0, "one", "FAILED"),
+        (Some(1), 0, "one", "SUCCEEDED"),
+        (Some(1), 0, two, "FAILED"),
+        (Some(2), 0, two, "SUCCEEDED"),
+        (Some(2), 1, "", "FAILED"),
+        (Some(2), 1, two, "FAILED"),
+    ] {
+        let mut document = hello();
+        if let Some(allowed) = allowed {
+            document["allowStdErr"] = json!(allowed);
+        }
+        let bench = verdict(settings(), &document, vec![outcome(Ending::Exited { code }, stderr)]);
+        assert_eq!(bench.update()["status"], status, "{allowed:?} {code} {stderr:?}");
+    }
+}
+
+#[test]
+fn without_allow_std_err_the_two_forms_differ_and_both_can_be_set() {
+    let noisy = || vec![outcome(Ending::Exited { code: 0 }, "a\nb\nc\n")];
+    let stepwise = steps(&[json!({})]);
+    assert_eq!(verdict(settings(), &hello(), noisy()).update()["status"], "FAILED");
+    assert_eq!(verdict(settings(), &stepwise, noisy()).update()["status"], "SUCCEEDED");
+    let mut other = settings();
+    other.default_allow_std_err_flat = None;
+    other.default_allow_std_err_step = Some(2);
+    assert_eq!(verdict(other.clone(), &hello(), noisy()).update()["status"], "SUCCEEDED");
+    assert_eq!(verdict(other, &stepwise, noisy()).update()["status"], "FAILED");
+}
+
+/// R1: a death by signal counts as success there; R4: and every failure has the wrong words.
+#[test]
+fn every_ending_has_its_own_words_and_only_exit_0_succeeds() {
+    let not_started = || "cannot start /h/hello: permission denied".to_owned();
+    for (ending, status, words) in [
+        (Ending::Exited { code: 0 }, "SUCCEEDED", "exited with status: 0"),
+        (Ending::Exited { code: 1 }, "FAILED", "exited with status: 1"),
+        (Ending::Exited { code: 255 }, "FAILED", "exited with status: 255"),
+        (Ending::Killed { signal: 9 }, "FAILED", "killed by signal: 9 (SIGKILL)"),
+        (Ending::Killed { signal: 11 }, "FAILED", "killed by signal: 11 (SIGSEGV)"),
+        (Ending::Killed { signal: 40 }, "FAILED", "killed by signal: 40"),
+        (Ending::TimedOut { killed: false }, "FAILED", "timed out"),
+        (Ending::TimedOut { killed: true }, "FAILED", "SIGKILL"),
+        (Ending::Stopped { killed: false }, "FAILED", "stopped"),
+        (Ending::OutOfMemory, "FAILED", "out of memory"),
+        (Ending::Lost, "FAILED", "interrupted"),
+        (Ending::Interrupted, "FAILED", "restart of the machine"),
+        (Ending::CouldNotStart { reason: not_started() }, "FAILED", "permission denied"),
+    ] {
+        let bench = verdict(settings(), &hello(), vec![outcome(ending.clone(), "")]);
+        assert_eq!(bench.update()["status"], status, "{ending:?}");
+        let reason = bench.detail("reason");
+        assert!(reason.contains(words), "{ending:?}: {reason}");
+    }
+}
+
+/// R5: there, standard output always leaves the device.
+#[test]
+fn standard_output_is_reported_only_if_asked_for() {
+    for (asked, wanted) in [(json!(false), ""), (json!(null), ""), (json!(true), "what it printed\n")] {
+        for code in [0, 1] {
+            let mut document = hello();
+            document["includeStdOut"] = asked.clone();
+            let bench = verdict(settings(), &document, vec![exited(code)]);
+            assert_eq!(bench.detail("stdout"), wanted, "{asked}");
+        }
+    }
+}
+
+#[test]
+fn standard_error_is_reported_with_either_verdict() {
+    let mut document = hello();
+    document["allowStdErr"] = json!(5);
+    for code in [0, 3] {
+        let bench = verdict(settings(), &document, vec![outcome(Ending::Exited { code }, "careful\n")]);
+        assert_eq!(bench.detail("stderr"), "careful\n");
+    }
+}
+
+#[test]
+fn whatever_a_handler_writes_the_details_are_fit_for_the_service() {
+    let wild: String = (1..3000_u32).filter_map(char::from_u32).cycle().take(4000).collect();
+    let document = steps(&[json!({"name": wild}), json!({})]);
+    let bench = verdict(settings(), &document, vec![outcome(Ending::Exited { code: 2 }, &wild)]);
+    let details = bench.update()["statusDetails"].as_object().expect("there are details");
+    assert!(details.len() <= 10);
+    for (key, value) in details {
+        let value = value.as_str().expect("a string");
+        assert!((1..=1024).contains(&value.encode_utf16().count()), "{key}");
+        assert!(!value.chars().any(|c| c.is_control() && !"\n\r\t".contains(c)), "{key}");
+    }
+    assert!(bench.detail("reason").contains("exited with status: 2"), "the words after a long name are kept");
+}
+
+#[test]
+fn steps_run_in_order_and_the_first_failure_ends_the_job() {
+    let three = steps(&[json!({}), json!({}), json!({})]);
+    let bench = verdict(settings(), &three, vec![exited(0), exited(0), exited(0)]);
+    assert_eq!(bench.update()["status"], "SUCCEEDED");
+    let names: Vec<_> = bench.started.iter().map(|run| run.step.name.clone()).collect();
+    assert_eq!(names, ["step-1", "step-2", "step-3"]);
+    let bench = verdict(settings(), &three, vec![exited(0), exited(4)]);
+    assert_eq!(bench.update()["status"], "FAILED");
+    assert_eq!(bench.detail("reason"), "Step 2 of 3 (step-2) exited with status: 4");
+}
+
+#[test]
+fn an_ignored_failure_goes_on_and_is_told() {
+    let document = steps(&[json!({"ignoreStepFailure": true}), json!({})]);
+    let bench = verdict(settings(), &document, vec![exited(7), exited(0)]);
+    assert_eq!(bench.update()["status"], "SUCCEEDED");
+    let reason = bench.detail("reason");
+    assert!(reason.contains("ignored: Step 1 of 2 (step-1) exited with status: 7"), "{reason}");
+    let bench = verdict(settings(), &document, vec![exited(7), exited(1)]);
+    assert_eq!(bench.update()["status"], "FAILED");
+}
+
+#[test]
+fn the_final_step_runs_after_success_and_after_failure_if_that_is_set() {
+    let mut document = steps(&[json!({}), json!({})]);
+    document["finalStep"] =
+        json!({"action": {"name": "last", "type": "runCommand", "input": {"command": "sync"}}});
+    let bench = verdict(settings(), &document, vec![exited(0), exited(0), exited(0)]);
+    assert_eq!(bench.update()["status"], "SUCCEEDED");
+    assert_eq!(bench.started[2].step.name, "last");
+    let bench = verdict(settings(), &document, vec![exited(0), exited(0), exited(1)]);
+    assert_eq!(bench.update()["status"], "FAILED");
+    assert_eq!(bench.detail("reason"), "Final step (last) exited with status: 1");
+    let bench = verdict(settings(), &document, vec![exited(1)]);
+    assert_eq!(bench.update()["status"], "FAILED");
+    let mut always = settings();
+    always.final_step = FinalStep::Always;
+    let bench = verdict(always, &document, vec![exited(1), exited(0)]);
+    assert_eq!(bench.started[1].step.name, "last");
+    assert_eq!(bench.update()["status"], "FAILED", "a final step mends nothing");
+    assert_eq!(bench.detail("reason"), "Step 1 of 2 (step-1) exited with status: 1");
+}
+
+#[test]
+fn what_is_left_running_is_told() {
+    let mut left = exited(0);
+    left.left_behind = 2;
+    let bench = verdict(settings(), &hello(), vec![left]);
+    assert_eq!(bench.update()["status"], "SUCCEEDED");
+    assert_eq!(bench.detail("reason"), "Job exited with status: 0; 2 processes left running by Job");
+}
+
+#[test]
+fn a_handler_knows_what_it_is_run_for_and_how_long_it_may_run() {
+    let mut own = settings();
+    own.environment = vec![("SITE".to_owned(), "mill".to_owned())];
+    let policy = HandlerPolicy { timeout: Some(seconds(30)), ..HandlerPolicy::default() };
+    own.handlers = BTreeMap::from([("hello".to_owned(), policy)]);
+    let bench = Bench::running_with(own, &hello());
+    let run = &bench.started[0];
+    for (name, value) in [("SITE", "mill"), ("JOB_ID", "job-1"), ("THING_NAME", "t1"), ("ATTEMPT", "1")] {
+        assert!(run.environment.contains(&(name.to_owned(), value.to_owned())), "{name}");
+    }
+    assert_eq!((run.time_limit, run.grace), (seconds(30), seconds(10)));
+    assert!(!run.user_argument);
+    assert_eq!(bench.update()["stepTimeoutInMinutes"], 16, "30 seconds and a quarter of an hour");
+    assert!(Bench::running_with(settings(), &steps(&[json!({})])).started[0].user_argument);
+}
+
+fn told_of_the_timer(seconds_left: i64) -> (Bench, Duration) {
+    let mut bench = Bench::running();
+    bench.passes(seconds(20));
+    assert_eq!(bench.deeds(), ["ask job-1"]);
+    let mut known = offer("job-1", 2, &hello());
+    known["status"] = json!("IN_PROGRESS");
+    known["approximateSecondsBeforeTimedOut"] = json!(seconds_left);
+    bench.accepts("job-1/get", &json!({"execution": known}));
+    let begin = bench.now;
+    if bench.deeds().is_empty() {
+        bench.now = bench.agent.deadline().expect("it minds the timer");
+        bench.happens(agent_core::Event::DeadlineReached);
+        assert_eq!(bench.deeds(), ["stop job-1 0.1"]);
+    }
+    let waited = bench.now.since(begin);
+    (bench, waited)
+}
+
+#[test]
+fn a_handler_is_stopped_before_the_services_own_timer_runs_out() {
+    for (left, waited) in
+        [(100, seconds(80)), (7200, seconds(7130)), (10, seconds(4)), (0, seconds(0)), (-5, seconds(0))]
+    {
+        let (mut bench, found) = told_of_the_timer(left);
+        assert_eq!(found, waited, "{left} seconds left");
+        bench.ends(outcome(Ending::Stopped { killed: false }, ""));
+        assert_eq!(bench.update()["status"], "FAILED");
+        assert!(bench.detail("reason").contains("timed out"), "{}", bench.detail("reason"));
+    }
+}
+
+#[test]
+fn a_handler_that_ended_well_just_before_it_was_stopped_has_succeeded() {
+    let (mut bench, _) = told_of_the_timer(100);
+    bench.ends(exited(0));
+    assert_eq!(bench.update()["status"], "SUCCEEDED");
+}
+
+#[test]
+fn a_lost_handler_is_run_again_only_by_its_policy_and_so_often() {
+    let mut again = settings();
+    let policy =
+        HandlerPolicy { on_interruption: OnInterruption::Rerun, max_attempts: 2, ..HandlerPolicy::default() };
+    again.handlers = BTreeMap::from([("hello".to_owned(), policy)]);
+    let mut bench = Bench::running_with(again, &hello());
+    bench.ends(outcome(Ending::Lost, ""));
+    assert_eq!(
+        bench.deeds(),
+        ["save ended job-1 0.1", "release job-1 0.1", "tell job-1 IN_PROGRESS"],
+        "the service has to agree once more"
+    );
+    bench.updated("IN_PROGRESS", 3);
+    assert_eq!(bench.deeds(), ["save starting job-1 0.2", "start job-1 0.2"]);
+    bench.ends(outcome(Ending::Interrupted, ""));
+    assert_eq!(bench.deeds(), ["save decided FAILED", "release job-1 0.2", "tell job-1 FAILED"]);
+}
