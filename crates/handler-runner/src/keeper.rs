@@ -64,7 +64,8 @@ fn keep(slot: &Slot) -> io::Result<()> {
     for each in [NixSignal::SIGTERM, NixSignal::SIGINT, NixSignal::SIGCHLD] {
         wanted.add(each);
     }
-    wanted.thread_block()?;
+    // All others are held back too: a SIGHUP meant for the agent's control group must not cost a handler its keeper.
+    SigSet::all().thread_block()?;
     let signals = SignalFd::with_flags(&wanted, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
     slot::write_record(&records, Place::Keeper, spec.run, &this_process()?)?;
     let started = now();

@@ -42,6 +42,8 @@ pub(crate) fn stat(pid: i32) -> io::Result<Option<Stat>> {
         Ok(line) => Ok(parse(&line)),
         // ESRCH: it went while it was being read.
         Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(3) => Ok(None),
+        // Where /proc is mounted so that it hides the processes of others, they are none of a handler's.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -263,22 +263,33 @@ impl Runner {
         }
     }
 
-    /// The runs that have not been released.
+    /// The runs that have not been released. One whose file is damaged has lost its name and is left out.
     pub fn labels(&self) -> io::Result<Vec<String>> {
         let mut labels = Vec::new();
         for slot in self.slots()? {
-            labels.extend(slot.read_spec()?.map(|spec| spec.label));
+            match slot.read_spec() {
+                Ok(spec) => labels.extend(spec.map(|spec| spec.label)),
+                Err(error) if slot::is_damage(&error) => {
+                    tracing::warn!(slot = %slot.directory().display(), %error, "What was to be run cannot be read");
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(labels)
     }
 
     fn slot_of(&self, label: &str) -> io::Result<Option<(Slot, Spec)>> {
+        let mut damaged = None;
         for slot in self.slots()? {
-            if let Some(spec) = slot.read_spec()?.filter(|spec| spec.label == label) {
-                return Ok(Some((slot, spec)));
+            match slot.read_spec() {
+                Ok(Some(spec)) if spec.label == label => return Ok(Some((slot, spec))),
+                Ok(_) => {}
+                Err(error) if slot::is_damage(&error) => damaged = Some(error),
+                Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        // The damaged one may be the one that was asked for: to say that there is none could make it run twice.
+        damaged.map_or(Ok(None), Err)
     }
 
     fn slots(&self) -> io::Result<Vec<Slot>> {
@@ -296,9 +307,15 @@ impl Runner {
     fn free_slot(&self) -> io::Result<Slot> {
         for number in 0..=u32::MAX {
             let slot = Slot::at(self.settings.run_directory.join(number.to_string()));
-            if slot.read_spec()?.is_none() {
-                slot.clear()?;
-                return Ok(slot);
+            match slot.read_spec() {
+                Ok(None) => {
+                    slot.clear()?;
+                    return Ok(slot);
+                }
+                Ok(Some(_)) => {}
+                // Taken, by whom nobody knows; it must not keep every later run from starting.
+                Err(error) if slot::is_damage(&error) => {}
+                Err(error) => return Err(error),
             }
         }
         Err(io::ErrorKind::StorageFull.into())

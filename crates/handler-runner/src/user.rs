@@ -54,10 +54,12 @@ fn find(wanted: &str) -> Result<Option<Identity>, Refusal> {
         return Ok(None);
     }
     let by_name = User::from_name(wanted).map_err(|error| unreadable(wanted, error))?;
-    let entry = match (by_name, wanted.parse::<u32>()) {
+    // Digits only: the standard library would also read a sign.
+    let number = Some(wanted).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let entry = match (by_name, number.and_then(|text| text.parse::<u32>().ok())) {
         (Some(entry), _) => Some(entry),
-        (None, Ok(uid)) => User::from_uid(Uid::from_raw(uid)).map_err(|error| unreadable(wanted, error))?,
-        (None, Err(_)) => None,
+        (None, Some(uid)) => User::from_uid(Uid::from_raw(uid)).map_err(|error| unreadable(wanted, error))?,
+        (None, None) => None,
     };
     Ok(entry.as_ref().map(identity))
 }
@@ -89,7 +91,7 @@ mod tests {
     #[test]
     fn a_user_that_does_not_exist_is_never_the_agents_own() {
         let agent = agent().unwrap();
-        for wanted in ["", "-u", "no such user", "4294967294", "root\0", "../root", "+0x0"] {
+        for wanted in ["", "-u", "no such user", "4294967294", "root\0", "../root", "+0", "-0", " 0"] {
             let refusal = other_than(&agent, wanted).unwrap_err();
             assert!(matches!(refusal, Refusal::UnknownUser { .. }), "{wanted:?}: {refusal}");
         }

@@ -149,6 +149,40 @@ fn two_runs_have_a_slot_each_and_a_released_slot_is_used_again() {
     assert_eq!(slots, 2);
 }
 
+#[test]
+fn a_damaged_run_is_not_said_to_have_never_started_and_does_not_keep_others_from_starting() {
+    let bench = Bench::new();
+    finish(bench.start("exit 1"));
+    let spec = bench.settings.run_directory.join("0/spec.json");
+    for damage in ["", "{", "rubbish", r#"{"format":1}"#] {
+        fs::write(&spec, damage).unwrap();
+        assert!(bench.runner.adopt("run").is_err(), "{damage:?}");
+        assert!(bench.runner.labels().unwrap().is_empty());
+        let outcome = finish(bench.start_with("exit 3", |request| request.label = "other".to_owned()));
+        assert_eq!(outcome.ending, Ending::Exited { code: 3 });
+        assert!(matches!(bench.runner.adopt("other").unwrap(), Adopted::Ended(_)));
+        bench.runner.release("other").unwrap();
+    }
+}
+
+#[test]
+fn a_keeper_outlives_the_signals_that_are_meant_for_others() {
+    let bench = Bench::new();
+    let (gate, pid_file) = (bench.path("gate"), bench.path("pid"));
+    let run = bench.start(&format!(
+        "echo $$ > {}; while [ ! -e {} ]; do sleep 0.01; done; exit 6",
+        pid_file.display(),
+        gate.display()
+    ));
+    let keeper = parent_of(number_in(&pid_file));
+    for signal in ["HUP", "QUIT", "USR1", "USR2", "PIPE", "ALRM"] {
+        let sent = std::process::Command::new("kill").args(["-s", signal, &keeper.to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+    fs::write(gate, "").unwrap();
+    assert_eq!(finish(run).ending, Ending::Exited { code: 6 });
+}
+
 fn parent_of(pid: i32) -> i32 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()

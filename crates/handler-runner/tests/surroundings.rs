@@ -93,6 +93,27 @@ fn the_scratch_directory_is_private_and_goes_with_the_run() {
     assert!(!fs::exists(path).unwrap());
 }
 
+#[test]
+fn what_a_handler_has_mounted_in_its_scratch_directory_is_not_removed_with_it() {
+    let bench = Bench::new();
+    let keep = bench.path("keep");
+    fs::create_dir(&keep).unwrap();
+    fs::write(keep.join("file"), "precious").unwrap();
+    let script =
+        format!("cd \"$HANDLER_SCRATCH\" && mkdir m && mount --bind {} m && echo \"$PWD/m\"", keep.display());
+    let outcome = bench.run(&script);
+    if outcome.ending != (Ending::Exited { code: 0 }) {
+        println!("skipped: nothing can be mounted here");
+        return;
+    }
+    let words = bench.runner.release("run").unwrap_err().to_string();
+    let unmounted = std::process::Command::new("umount").arg(outcome.stdout.tail.trim()).status().unwrap();
+    assert!(unmounted.success());
+    assert!(words.contains("still mounted"), "{words}");
+    assert_eq!(fs::read_to_string(keep.join("file")).unwrap(), "precious");
+    bench.runner.release("run").unwrap();
+}
+
 /// S3, S4, R12 of the reference: there anything could be named, and nobody was told what was wrong.
 #[test]
 fn what_may_not_run_is_refused_with_file_finding_and_mend() {
@@ -116,6 +137,21 @@ fn what_may_not_run_is_refused_with_file_finding_and_mend() {
     fs::set_permissions(&bench.settings.handler_directory, fs::Permissions::from_mode(0o755)).unwrap();
     let words = bench.runner.check(&request("loose.sh")).unwrap_err().to_string();
     assert!(words.contains("handler directory") && words.contains("mode 0755, wanted 0700"), "{words}");
+}
+
+#[test]
+fn a_handler_of_another_owner_or_with_set_user_id_is_refused() {
+    let bench = Bench::new();
+    let path = bench.handler("h.sh", "#!/bin/sh\n");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o4700)).unwrap();
+    assert!(matches!(bench.runner.check(&request("h.sh")), Err(Refusal::SetId { found: 0o4700, .. })));
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can give a file away");
+        return;
+    }
+    std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(matches!(bench.runner.check(&request("h.sh")), Err(Refusal::Owner { found: 65534, .. })));
 }
 
 #[test]
