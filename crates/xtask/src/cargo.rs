@@ -16,6 +16,19 @@ pub(crate) struct Programs {
     pub(crate) service: PathBuf,
 }
 
+impl Programs {
+    /// Those that lie in a directory.
+    pub(crate) fn of_directory(directory: &Path) -> Result<Self, TaskError> {
+        let find = |name: &str| {
+            let program = directory.join(name);
+            std::path::absolute(&program)
+                .and_then(|path| std::fs::metadata(&path).map(|_| path))
+                .map_err(TaskError::io(format!("find {}", program.display())))
+        };
+        Ok(Self { daemon: find(DAEMON.1)?, service: find(SERVICE.1)? })
+    }
+}
+
 /// The top of the checkout.
 pub(crate) fn root() -> &'static Path {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));

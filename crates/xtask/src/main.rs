@@ -14,6 +14,7 @@ mod process;
 mod scene;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -45,6 +46,10 @@ enum Task {
         /// Fewer runs, and 10 idle seconds instead of 60.
         #[arg(long)]
         quick: bool,
+        /// Measure the `fleethand` and `fleethand-local` of this directory instead of building them: those of a
+        /// package, or of another target.
+        #[arg(long, value_name = "DIR")]
+        programs: Option<PathBuf>,
     },
 }
 
@@ -52,7 +57,7 @@ fn main() -> ExitCode {
     let outcome = Interrupt::catch().map_err(TaskError::io("catch Ctrl-C")).and_then(|interrupt| {
         match Cli::parse().task {
             Task::Demo { release, keep } => demo::run(release, keep, &interrupt),
-            Task::Bench { quick } => bench::run(quick, &interrupt),
+            Task::Bench { quick, programs } => bench::run(quick, programs.as_deref(), &interrupt),
         }
     });
     let Err(error) = outcome else { return ExitCode::SUCCESS };

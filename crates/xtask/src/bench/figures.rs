@@ -60,7 +60,7 @@ pub(super) fn line(figure: Figure, measured: &str) -> String {
 }
 
 fn row(name: &str, measured: &str, mark: &str, peer: &str) -> String {
-    format!("{name:<37}{measured:<33}{mark:<12}{peer}")
+    format!("{name:<37}{measured:<42}{mark:<12}{peer}")
 }
 
 /// A number of bytes.

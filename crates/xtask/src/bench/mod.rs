@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::cargo;
+use crate::cargo::{self, Programs};
 use crate::error::TaskError;
 use crate::interrupt::Interrupt;
 use crate::scene::Scene;
@@ -51,14 +51,18 @@ struct Bench<'a> {
 }
 
 /// Measures and prints.
-pub(crate) fn run(quick: bool, interrupt: &Interrupt) -> Result<(), TaskError> {
+pub(crate) fn run(quick: bool, programs: Option<&Path>, interrupt: &Interrupt) -> Result<(), TaskError> {
     let extent = if quick {
         Extent { starts: 5, jobs: 10, rounds: 1, drained: 200, idle: Duration::from_secs(10) }
     } else {
         Extent { starts: 20, jobs: 40, rounds: 5, drained: 200, idle: Duration::from_secs(60) }
     };
-    println!("Building the release of fleethand and fleethand-local");
-    let programs = cargo::build(true)?;
+    let programs = if let Some(directory) = programs {
+        Programs::of_directory(directory)?
+    } else {
+        println!("Building the release of fleethand and fleethand-local");
+        cargo::build(true)?
+    };
     let scene = Scene::set(&programs, interrupt)?;
     latency::install_handler(&scene)?;
     let relay = Relay::start(scene.path(), scene.mqtt_port)?;
