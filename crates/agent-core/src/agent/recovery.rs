@@ -6,7 +6,7 @@ use tracing::{info, warn};
 use super::{Agent, Effects, Execution, Phase, Running, StopCause, Work};
 use crate::journal::{Current, Verdict};
 use crate::verdict::{Ended, Next, interrupted, what_follows};
-use crate::{BootTime, Effect, Ending, Found, RunId};
+use crate::{BootTime, Effect, Found, RunId};
 
 impl Agent {
     /// Takes up the execution that the journal holds, if there is one.
@@ -30,7 +30,7 @@ impl Agent {
                 out.push(Effect::Adopt { run: run.clone() });
                 Phase::Adopting { run: run.clone(), over_at_service: false }
             }
-            Some((run, Some(outcome))) if matches!(outcome.ending, Ending::Lost | Ending::Interrupted) => {
+            Some((run, Some(outcome))) if self.is_repeated(&document, run, outcome) => {
                 Phase::Announcing { step: run.step, attempt: run.attempt + 1 }
             }
             Some((_, Some(_))) => match what_follows(&document, &ended, &self.settings) {

@@ -123,14 +123,11 @@ impl Agent {
     ) {
         let Work::Busy(execution) = &mut self.work else { return };
         let Some(document) = execution.document.clone() else { return };
-        let cut_off = matches!(outcome.ending, Ending::Lost | Ending::Interrupted);
         execution.ended.retain(|(step, _)| *step != run.step);
         execution.ended.push((run.step, outcome.clone()));
         let ended = execution.ended.clone();
         let (id, version) = (execution.id.clone(), execution.version);
-        let again =
-            cut_off && step_at(&document, run.step).is_some_and(|step| self.may_rerun(step, run.attempt));
-        if again {
+        if self.is_repeated(&document, run, &outcome) {
             warn!(job = %id, step = run.step + 1, attempt = run.attempt + 1, "Interrupted: run again, as its policy says");
             self.save(Record::StepEnded { run: run.clone(), outcome }, out);
             self.announce_step(run.step, run.attempt + 1, now);
@@ -287,6 +284,12 @@ impl Agent {
             }
             Action::RunCommand { .. } => HandlerPolicy::default(),
         }
+    }
+
+    /// Whether a run that has ended is followed by another attempt at its step.
+    pub(super) fn is_repeated(&self, document: &JobDocument, run: &RunId, outcome: &StepOutcome) -> bool {
+        let cut_off = matches!(outcome.ending, Ending::Lost | Ending::Interrupted);
+        cut_off && step_at(document, run.step).is_some_and(|step| self.may_rerun(step, run.attempt))
     }
 
     /// Whether a step may be started once more after so many attempts.
