@@ -20,6 +20,11 @@ use crate::subscriptions::Subscriptions;
 
 /// Name resolution, TCP, TLS and CONNACK together; and again for the subscriptions.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// After this process has stood still, the answers of the server lie in the socket: so long is given to look at
+/// them before the server is called silent.
+const GRACE: Duration = Duration::from_secs(1);
+/// So many pings may be answered while a published message is not. Counted, not timed, for the same reason.
+const PINGS_PER_ACKNOWLEDGEMENT: u32 = 2;
 /// Messages that are on their way unacknowledged at any time.
 const IN_FLIGHT: u16 = 10;
 /// Messages that may come between CONNACK and the last SUBACK.
@@ -53,10 +58,10 @@ impl Outlet {
         if !is_topic(topic) {
             return Err(NotSent::InvalidTopic);
         }
-        if self.waiting.load(Ordering::Relaxed) >= self.bound {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.bound {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
             return Err(NotSent::QueueFull);
         }
-        self.waiting.fetch_add(1, Ordering::Relaxed);
         // The channel has room for more than the bound, so that only a connection that has ended refuses.
         self.client.try_publish(topic, QoS::AtLeastOnce, false, payload).map_err(|_ended| NotSent::Down)
     }
@@ -79,7 +84,9 @@ pub(crate) async fn run(
         settings,
         events,
         waiting: Arc::new(AtomicUsize::new(0)),
-        unacknowledged_since: None,
+        hear_by: Instant::now() + CONNECT_TIMEOUT + GRACE,
+        reprieve: None,
+        pings_unacknowledged: 0,
         up_since: None,
         phase: Phase::Connecting,
     };
@@ -93,8 +100,12 @@ struct Connection<'a> {
     events: EventLoop,
     /// Published messages that have not been written yet.
     waiting: Arc<AtomicUsize>,
-    /// Since when the server owes an acknowledgement without having given another one.
-    unacknowledged_since: Option<Instant>,
+    /// Something must be heard from the server by then.
+    hear_by: Instant,
+    /// Instead of `hear_by`, once, if that has passed without anybody looking.
+    reprieve: Option<Instant>,
+    /// Pings answered since the server has acknowledged anything, while it owes an acknowledgement.
+    pings_unacknowledged: u32,
     up_since: Option<Instant>,
     phase: Phase,
 }
@@ -168,7 +179,18 @@ impl Connection<'_> {
 
     /// The next event, after its bookkeeping.
     async fn next(&mut self) -> Result<Event, LinkError> {
-        let event = self.events.poll().await.map_err(|error| {
+        // The library would call the server dead if the timer of the next ping is looked at before the answer to
+        // the last one, which is chance after the process has stood still. `hear_by` judges instead.
+        self.events.state.await_pingresp = false;
+        let now = Instant::now();
+        if self.hear_by <= now {
+            self.reprieve.get_or_insert(now + GRACE);
+        }
+        let patience = self.reprieve.unwrap_or(self.hear_by);
+        // When patience cuts the poll off, the event loop is dropped and never polled again.
+        let polled =
+            timeout_at(patience, self.events.poll()).await.map_err(|_elapsed| LinkError::KeepAliveLost)?;
+        let event = polled.map_err(|error| {
             let attempt = Attempt {
                 host: &self.settings.host,
                 port: self.settings.port,
@@ -180,21 +202,28 @@ impl Connection<'_> {
         match &event {
             Event::Outgoing(Outgoing::Publish(_)) => {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
-                self.unacknowledged_since.get_or_insert_with(Instant::now);
             }
-            Event::Incoming(Packet::PubAck(_)) => {
-                let owes_more = self.events.state.inflight() > 0;
-                self.unacknowledged_since = owes_more.then(Instant::now);
+            Event::Incoming(packet) => {
+                self.hear_by = Instant::now() + self.settings.keep_alive;
+                self.reprieve = None;
+                self.count_debt(packet)?;
             }
-            Event::Incoming(_) | Event::Outgoing(_) => {}
+            Event::Outgoing(_) => {}
         }
-        // Pings make an event at least every half keep-alive, so that this is looked at often enough.
-        let patience = self.settings.keep_alive;
-        match self.unacknowledged_since {
-            Some(since) if since.elapsed() > patience => {
-                Err(LinkError::PublishUnacknowledged { after: patience })
-            }
-            Some(_) | None => Ok(event),
+        Ok(event)
+    }
+
+    /// A server that answers pings and acknowledges nothing would hold up all messages for ever.
+    fn count_debt(&mut self, packet: &Packet) -> Result<(), LinkError> {
+        if self.events.state.inflight() == 0 || matches!(packet, Packet::PubAck(_)) {
+            self.pings_unacknowledged = 0;
+        } else if matches!(packet, Packet::PingResp) {
+            self.pings_unacknowledged += 1;
+        }
+        if self.pings_unacknowledged < PINGS_PER_ACKNOWLEDGEMENT {
+            Ok(())
+        } else {
+            Err(LinkError::PublishUnacknowledged)
         }
     }
 
@@ -216,12 +245,17 @@ fn options(settings: &Settings, tls: Arc<ClientConfig>) -> MqttOptions {
     options
         .set_transport(Transport::Tls(TlsConfiguration::Rustls(tls)))
         .set_clean_session(true)
-        // A ping goes out every period, and the one before must have been answered by then: a dead peer is
-        // noticed within two periods.
-        .set_keep_alive(Duration::from_secs(settings.keep_alive.as_secs() / 2).max(Duration::from_secs(1)))
+        .set_keep_alive(ping_period(settings.keep_alive))
         .set_max_packet_size(MAX_PACKET, MAX_PACKET)
         .set_inflight(IN_FLIGHT);
     options
+}
+
+/// Two thirds, in whole seconds as the packet has it: a ping that goes out at the end of a quiet period has a third
+/// left to be answered, and the server, which allows half a period more (MQTT 3.1.1, section 3.1.2.10), bears
+/// with a process that stands still for about the whole.
+fn ping_period(keep_alive: Duration) -> Duration {
+    Duration::from_secs((keep_alive.as_secs() * 2 / 3).max(1))
 }
 
 fn network_options() -> NetworkOptions {

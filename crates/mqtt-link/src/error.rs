@@ -157,11 +157,8 @@ pub enum LinkError {
     #[error("the server has not answered within the keep-alive time; the network is gone or half open")]
     KeepAliveLost,
     /// Pings are answered, but published messages are not acknowledged.
-    #[error("the server has not acknowledged published messages for {} s", after.as_secs())]
-    PublishUnacknowledged {
-        /// How long was waited.
-        after: Duration,
-    },
+    #[error("the server answers pings but does not acknowledge published messages; it may be overloaded")]
+    PublishUnacknowledged,
     /// The server, or something between, has closed the connection.
     #[error(
         "the server closed the connection; if it repeats, check for another client with the same client id \
@@ -175,7 +172,7 @@ pub enum LinkError {
         source: io::Error,
     },
     /// A message is larger than is ever taken.
-    #[error("the server sent a packet of {size} bytes; the limit is {MAX_PACKET}")]
+    #[error("the server sent a packet of {size} bytes; the limit is {MAX_PACKET} bytes")]
     PacketTooLarge {
         /// Its length in bytes.
         size: usize,
@@ -217,7 +214,7 @@ pub(crate) struct Attempt<'a> {
 /// Sorts an error of the library.
 pub(crate) fn classify(error: ConnectionError, phase: Phase, attempt: Attempt<'_>) -> LinkError {
     if let Some(verdict) = find::<rustls::Error>(&error) {
-        return from_tls(verdict, attempt);
+        return from_tls(verdict, phase, attempt);
     }
     let (host, port) = (attempt.host.to_owned(), attempt.port);
     match error {
@@ -262,6 +259,8 @@ fn from_connack(code: ConnectReturnCode) -> LinkError {
 fn from_state(state: StateError, phase: Phase) -> LinkError {
     match state {
         StateError::AwaitPingResp => LinkError::KeepAliveLost,
+        // Pings are answered and one message is not, while later ones were.
+        StateError::CollisionTimeout => LinkError::PublishUnacknowledged,
         StateError::ConnectionAborted if phase == Phase::Connecting => LinkError::ClosedBeforeConnack,
         StateError::ConnectionAborted => LinkError::ClosedByPeer,
         StateError::Io(source) | StateError::Deserialization(mqttbytes::Error::Io(source)) => {
@@ -270,11 +269,13 @@ fn from_state(state: StateError, phase: Phase) -> LinkError {
         StateError::Deserialization(mqttbytes::Error::PayloadSizeLimitExceeded(size)) => {
             LinkError::PacketTooLarge { size }
         }
+        StateError::Deserialization(mqttbytes::Error::InvalidConnectReturnCode(code)) => {
+            LinkError::ConnackRefused { code, meaning: "a code that is not in the standard" }
+        }
         StateError::Deserialization(other) => LinkError::Protocol { detail: other.to_string() },
         other @ (StateError::InvalidState
         | StateError::Unsolicited(_)
         | StateError::WrongPacket
-        | StateError::CollisionTimeout
         | StateError::EmptySubscription) => LinkError::Protocol { detail: other.to_string() },
     }
 }
@@ -291,23 +292,23 @@ fn from_broken(source: io::Error, phase: Phase) -> LinkError {
     }
 }
 
-fn from_tls(verdict: &rustls::Error, attempt: Attempt<'_>) -> LinkError {
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is not told apart here is told by its source")]
+fn from_tls(verdict: &rustls::Error, phase: Phase, attempt: Attempt<'_>) -> LinkError {
     let (host, port) = (attempt.host.to_owned(), attempt.port);
-    if let rustls::Error::AlertReceived(alert) = verdict {
-        return match alert_kind(*alert) {
-            AlertKind::OurCertificate => LinkError::CertificateRefused { alert: alert_name(*alert) },
-            AlertKind::Alpn => LinkError::AlpnRefused,
-            AlertKind::Other => LinkError::Tls { host, port, source: verdict.clone().into() },
-        };
-    }
     let source: Cause = verdict.clone().into();
-    if let rustls::Error::InvalidCertificate(error) = verdict {
-        return from_server_certificate(error, source, attempt);
+    let alert = match verdict {
+        rustls::Error::AlertReceived(alert) => alert_kind(*alert),
+        rustls::Error::NoApplicationProtocol => AlertKind::Alpn,
+        rustls::Error::InvalidCertificate(error) => return from_server_certificate(error, source, attempt),
+        _ => AlertKind::Other,
+    };
+    match (alert, phase) {
+        (AlertKind::OurCertificate(alert), _) => LinkError::CertificateRefused { alert: alert_name(alert) },
+        (AlertKind::Alpn, _) => LinkError::AlpnRefused,
+        (AlertKind::Other, Phase::Connecting) => LinkError::Tls { host, port, source },
+        // The handshake is long over: to send an operator after it would be misleading.
+        (AlertKind::Other, Phase::Connected) => LinkError::Broken { source: io::Error::other(source) },
     }
-    if *verdict == rustls::Error::NoApplicationProtocol {
-        return LinkError::AlpnRefused;
-    }
-    LinkError::Tls { host, port, source }
 }
 
 #[expect(
@@ -341,7 +342,7 @@ fn from_server_certificate(error: &CertificateError, source: Cause, attempt: Att
 }
 
 enum AlertKind {
-    OurCertificate,
+    OurCertificate(AlertDescription),
     Alpn,
     Other,
 }
@@ -365,7 +366,7 @@ fn alert_kind(alert: AlertDescription) -> AlertKind {
     if alert == AlertDescription::NoApplicationProtocol {
         AlertKind::Alpn
     } else if OURS.contains(&alert) {
-        AlertKind::OurCertificate
+        AlertKind::OurCertificate(alert)
     } else {
         AlertKind::Other
     }
@@ -388,4 +389,54 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
         };
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sorted(error: ConnectionError, phase: Phase) -> LinkError {
+        let now = SystemTime::UNIX_EPOCH;
+        classify(
+            error,
+            phase,
+            Attempt { host: "a.example", port: 8883, timeout: Duration::from_secs(30), now },
+        )
+    }
+
+    #[test]
+    fn an_error_of_the_resolver_is_one_without_a_system_error_number() {
+        let unresolved = sorted(io::Error::other("no such name").into(), Phase::Connecting);
+        assert!(matches!(unresolved, LinkError::NameNotResolved { .. }), "{unresolved}");
+        let unreachable = sorted(io::Error::from_raw_os_error(101).into(), Phase::Connecting);
+        assert!(matches!(unreachable, LinkError::Unreachable { .. }), "{unreachable}");
+        let refused = sorted(io::Error::from_raw_os_error(111).into(), Phase::Connecting);
+        assert!(matches!(refused, LinkError::Refused { .. }), "{refused}");
+    }
+
+    #[test]
+    fn a_verdict_of_tls_is_found_however_deep_it_lies() {
+        let verdict = rustls::Error::AlertReceived(AlertDescription::CertificateUnknown);
+        let inner = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, verdict));
+        let state = StateError::Deserialization(mqttbytes::Error::Io(inner));
+        let error = sorted(ConnectionError::MqttState(state), Phase::Connecting);
+        assert!(matches!(&error, LinkError::CertificateRefused { alert } if alert == "CertificateUnknown"));
+        let alpn = rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol);
+        let error = sorted(io::Error::other(alpn).into(), Phase::Connecting);
+        assert!(matches!(error, LinkError::AlpnRefused));
+    }
+
+    #[test]
+    fn a_reset_before_the_connack_is_a_refusal_and_after_it_a_broken_connection() {
+        let reset =
+            || ConnectionError::MqttState(StateError::Io(io::Error::from(io::ErrorKind::ConnectionReset)));
+        assert!(matches!(sorted(reset(), Phase::Connecting), LinkError::ClosedBeforeConnack));
+        assert!(matches!(sorted(reset(), Phase::Connected), LinkError::Broken { .. }));
+    }
+
+    #[test]
+    fn no_answer_in_time_is_told_with_the_time() {
+        let error = sorted(ConnectionError::NetworkTimeout, Phase::Connecting);
+        assert!(error.to_string().contains("a.example:8883 within 30 s"), "{error}");
+    }
 }
