@@ -1,0 +1,117 @@
+//! Certificates and keys as they lie on devices: every kind that works, and a plain word for every kind that
+//! does not.
+#![expect(clippy::unwrap_used, reason = "the helpers are part of the tests")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use mqtt_link::{TlsMaterial, TlsMaterialError};
+use tempfile::TempDir;
+
+#[test]
+fn keys_in_each_of_the_three_usual_forms_are_taken() {
+    let files = Files::new();
+    for (certificate, key) in
+        [("rsa.crt", "rsa-pkcs1.key"), ("ec.crt", "ec-sec1.key"), ("ec.crt", "ec-pkcs8.key")]
+    {
+        files.load(certificate, key).unwrap_or_else(|error| panic!("{key}: {error}"));
+    }
+}
+
+#[test]
+fn a_key_of_another_certificate_is_told_with_both_files() {
+    let error = Files::new().load("ec.crt", "rsa-pkcs1.key").unwrap_err();
+    assert!(matches!(error, TlsMaterialError::KeyOfAnotherCertificate { .. }), "{error}");
+    assert!(error.to_string().contains("rsa-pkcs1.key") && error.to_string().contains("ec.crt"));
+}
+
+#[test]
+fn an_encrypted_key_is_refused_in_both_its_forms() {
+    let files = Files::new();
+    for (certificate, key) in [("ec.crt", "ec-encrypted.key"), ("rsa.crt", "rsa-encrypted.key")] {
+        let error = files.load(certificate, key).unwrap_err();
+        assert!(matches!(error, TlsMaterialError::EncryptedKey { .. }), "{key}: {error}");
+    }
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused_and_one_for_the_owner_or_a_group_is_taken() {
+    let files = Files::new();
+    for (mode, taken) in
+        [(0o600, true), (0o400, true), (0o440, true), (0o604, false), (0o644, false), (0o620, false)]
+    {
+        let key = files.path("ec-sec1.key");
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        let loaded = files.load("ec.crt", "ec-sec1.key");
+        assert_eq!(loaded.is_ok(), taken, "mode {mode:o}");
+        if let Err(error) = loaded {
+            assert!(matches!(error, TlsMaterialError::KeyOpenToOthers { mode: found, .. } if found == mode));
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_not_what_it_should_be_is_named() {
+    let files = Files::new();
+    files.write("der.crt", b"\x30\x82\x01\x0a");
+    files.write("empty.key", b"");
+    files.write("two.key", &[files.read("ec-pkcs8.key"), files.read("rsa-pkcs1.key")].concat());
+    let mut cut = files.read("ec.crt");
+    cut.truncate(200);
+    files.write("cut.crt", &cut);
+    let kind = |certificate: &str, key: &str| {
+        let error = files.load(certificate, key).unwrap_err();
+        let named = [certificate, key].iter().any(|name| error.to_string().contains(name));
+        assert!(named, "{error} names no file");
+        error
+    };
+    assert!(matches!(kind("missing.crt", "ec-sec1.key"), TlsMaterialError::Read { .. }));
+    assert!(matches!(kind("ec.crt", "missing.key"), TlsMaterialError::Read { .. }));
+    assert!(matches!(kind("der.crt", "ec-sec1.key"), TlsMaterialError::NotPem { .. }));
+    assert!(matches!(kind("ec.crt", "empty.key"), TlsMaterialError::NotPem { .. }));
+    assert!(matches!(kind("cut.crt", "ec-sec1.key"), TlsMaterialError::DamagedPem { .. }));
+    assert!(matches!(kind("ec-pkcs8.key", "ec-sec1.key"), TlsMaterialError::NoCertificate { .. }));
+    assert!(matches!(kind("ec.crt", "ec.crt"), TlsMaterialError::NoKey { .. }));
+    assert!(matches!(kind("ec.crt", "two.key"), TlsMaterialError::SeveralKeys { .. }));
+}
+
+#[test]
+fn a_root_ca_file_without_a_certificate_is_refused() {
+    let files = Files::new();
+    let path = |name| files.path(name);
+    let error =
+        TlsMaterial::load(Some(&path("ec-pkcs8.key")), &path("ec.crt"), &path("ec-sec1.key")).unwrap_err();
+    assert!(matches!(error, TlsMaterialError::NoCertificate { .. }), "{error}");
+}
+
+/// The fixtures with the modes that files of a device have.
+struct Files(TempDir);
+
+impl Files {
+    fn new() -> Self {
+        let files = Self(tempfile::tempdir().unwrap());
+        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")).unwrap() {
+            let entry = entry.unwrap();
+            files.write(entry.file_name().to_str().unwrap(), &fs::read(entry.path()).unwrap());
+        }
+        files
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).unwrap();
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn load(&self, certificate: &str, key: &str) -> Result<TlsMaterial, TlsMaterialError> {
+        TlsMaterial::load(Some(&self.path("ec.crt")), &self.path(certificate), &self.path(key))
+    }
+}
