@@ -17,7 +17,7 @@ const MOST_PATIENCE: u32 = 6;
 #[derive(Debug, Default)]
 pub(crate) struct Inquiry {
     stand: Stand,
-    /// How often in a row it has failed or not been answered.
+    /// How often in a row it has failed, or has got no answer or one of no use.
     failures: u32,
 }
 
@@ -78,13 +78,20 @@ impl Inquiry {
         self.outdated(now);
     }
 
-    /// Whether this is the answer that is waited for. Then the question is settled.
+    /// Whether this is the answer that is waited for. Then the question is settled, and [`Self::satisfied`] if the
+    /// answer is of use.
     pub(crate) fn settles(&mut self, token: Option<&ClientToken>) -> bool {
         let mine = self.is_mine(token);
         if mine {
-            self.drop_it();
+            self.stand = Stand::Quiet;
         }
         mine
+    }
+
+    /// The answer was of use: the next question is the first of its kind. Without that the delays go on growing, as
+    /// an answer of no use is asked for again like one that has not come.
+    pub(crate) fn satisfied(&mut self) {
+        self.failures = 0;
     }
 
     /// Whether this is the token of the question under way.

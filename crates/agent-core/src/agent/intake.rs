@@ -4,7 +4,7 @@ use jobs_protocol::message::{
     ErrorCode, ExecutionAccepted, JobExecution, Rejection, ServiceMessage, UpdateAccepted,
 };
 use jobs_protocol::topic::{JobSelector, JobsTopic, RequestTopic};
-use jobs_protocol::{ClientToken, JobId};
+use jobs_protocol::{ClientToken, ExecutionStatus, JobId};
 use tracing::{debug, info, warn};
 
 use super::{Agent, Effects, NEWS_WITHIN, Phase, Work};
@@ -52,6 +52,7 @@ impl Agent {
             }
             ServiceMessage::Pending(reply) => {
                 if self.list.settles(reply.client_token.as_ref()) {
+                    self.list.satisfied();
                     self.pending.heard_get(reply);
                     self.list_heard(now);
                 } else {
@@ -60,6 +61,9 @@ impl Agent {
             }
             ServiceMessage::Described(JobSelector::Next, reply) => {
                 if self.next.settles(reply.client_token.as_ref()) {
+                    if reply.execution.as_ref().is_none_or(|execution| can_be_worked_on(execution.status)) {
+                        self.next.satisfied();
+                    }
                     self.ask_anyway(now);
                     self.pending.heard_next(reply.execution);
                     self.front_heard(true, now, out);
@@ -147,6 +151,7 @@ impl Agent {
             }
             Some(heard) if id_of(&heard) == current.id => {
                 self.gap = false;
+                self.doubt.satisfied();
                 // The service has been asked, so its version counts, also for an update whose answer was lost.
                 if let (Some(owed), false) = (&mut current.owed, heard.status.is_terminal()) {
                     owed.version = heard.version_number;
@@ -242,6 +247,11 @@ impl Agent {
             }
         }
     }
+}
+
+/// Whether the front of the list is in a status that it should be in.
+fn can_be_worked_on(status: ExecutionStatus) -> bool {
+    matches!(status, ExecutionStatus::Queued | ExecutionStatus::InProgress)
 }
 
 fn unasked(topic: &str, token: Option<&ClientToken>) {

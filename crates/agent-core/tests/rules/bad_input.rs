@@ -8,7 +8,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::bench::{Bench, exited, hello, offer, seconds, settings};
+use crate::bench::{Bench, HOUR, exited, hello, offer, seconds, settings};
 
 /// C1, C2, C3, C6: answers without a code, with an unknown token, without the members that the API promises.
 #[test]
@@ -130,6 +130,37 @@ fn a_flood_of_notifications_is_borne_without_piling_up() {
         bench.hears("notify", &json!({"timestamp": 1, "jobs": {"QUEUED": many}}));
     }
     assert!(bench.deeds().len() < 10, "one question at a time");
+}
+
+/// An answer that is in order and of no use is no reason to ask in haste: a whole fleet may hear it.
+#[test]
+fn answers_of_no_use_are_asked_for_ever_more_slowly() {
+    let mut odd = offer("job-1", 1, &hello());
+    odd["status"] = json!("PONDERING");
+    let mut bench = Bench::idle();
+    bench.notify_next(&odd);
+    let asked = answered_for_an_hour(&mut bench, "$next/get", &json!({"execution": odd}));
+    assert!((5..200).contains(&asked), "the front was asked for {asked} times in an hour");
+
+    let mut bench = Bench::running();
+    bench.hears("notify", &json!({"timestamp": 1, "jobs": {}}));
+    let asked = answered_for_an_hour(&mut bench, "job-1/get", &json!({}));
+    assert!((5..200).contains(&asked), "the job was asked about {asked} times in an hour");
+}
+
+/// Each question on the topic gets that answer at once. How many there were.
+fn answered_for_an_hour(bench: &mut Bench, topic: &str, answer: &serde_json::Value) -> usize {
+    let end = bench.now.after(HOUR);
+    let mut asked = 0;
+    while bench.now < end {
+        let questions = bench.said().len();
+        if questions > 0 {
+            bench.accepts(topic, answer);
+        }
+        asked += questions;
+        bench.passes(seconds(1));
+    }
+    asked
 }
 
 /// How many events are logged at WARN or above meanwhile.

@@ -3,7 +3,7 @@
 use agent_core::Event;
 use serde_json::json;
 
-use crate::bench::{Bench, HOUR, hello, offer, seconds, settings};
+use crate::bench::{Bench, HOUR, exited, hello, offer, seconds, settings};
 
 #[test]
 fn after_connecting_it_asks_for_the_front_and_the_list() {
@@ -102,4 +102,29 @@ fn a_list_that_names_something_is_followed_by_a_question_for_the_front() {
     bench.hears("notify", &json!({"timestamp": 1, "jobs": {"QUEUED": [entry]}}));
     bench.passes(seconds(3));
     assert_eq!(bench.deeds(), ["ask $next"]);
+}
+
+/// The service sends both whenever the front changes, in this order or the other.
+#[test]
+fn a_pair_of_notifications_costs_no_question() {
+    let entry = json!({"jobId": "job-1", "queuedAt": 1000, "executionNumber": 1, "versionNumber": 1});
+    let list = json!({"timestamp": 1, "jobs": {"QUEUED": [entry]}});
+    for list_first in [true, false] {
+        let mut bench = Bench::idle();
+        if list_first {
+            bench.hears("notify", &list);
+        }
+        bench.notify_next(&offer("job-1", 1, &hello()));
+        if !list_first {
+            bench.hears("notify", &list);
+        }
+        bench.inspected(None);
+        bench.updated("IN_PROGRESS", 2);
+        bench.ends(exited(0));
+        bench.hears("notify", &json!({"timestamp": 2, "jobs": {}}));
+        bench.hears("notify-next", &json!({"timestamp": 2}));
+        bench.updated("SUCCEEDED", 3);
+        bench.passes(HOUR);
+        assert_eq!(bench.said(), ["tell job-1 IN_PROGRESS", "tell job-1 SUCCEEDED"], "{list_first}");
+    }
 }
