@@ -22,9 +22,8 @@ pub const ALPN_MQTT_443: &str = "x-amzn-mqtt-ca";
 /// The longest topic or filter in bytes. AWS IoT takes 256 after its own prefixes; this is the most of which a full
 /// SUBSCRIBE, or one with the longest payload, still fits into [`MAX_PACKET`].
 const MAX_TOPIC: usize = 4096;
-/// AWS IoT's longest keep-alive is 1200 s, and two thirds of what is promised is what is asked for. Below 3 s
-/// the last third is shorter than the second that a poll is given at least.
-const KEEP_ALIVE: std::ops::RangeInclusive<Duration> = Duration::from_secs(3)..=Duration::from_secs(1800);
+/// AWS IoT's longest keep-alive is 1200 s, and two thirds of what is promised is what is asked for.
+const KEEP_ALIVE: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(1800);
 
 /// What a link connects to and how.
 #[derive(Debug, Clone)]
@@ -35,7 +34,7 @@ pub struct Settings {
     pub port: u16,
     /// MQTT client id; AWS IoT closes the older of two connections with the same one.
     pub client_id: String,
-    /// A dead peer is noticed within this time (3 s to 30 minutes, whole seconds).
+    /// A dead peer is noticed within this time (2 s to 30 minutes, whole seconds).
     pub keep_alive: Duration,
     /// Topic filters, all subscribed with `QoS` 1 after every connect.
     pub filters: Vec<String>,
@@ -113,7 +112,7 @@ pub enum InvalidSettings {
     #[error("the client id must have 1 to {MAX_CLIENT_ID} bytes and no NUL")]
     ClientId,
     /// Outside what AWS IoT and the protocol can express.
-    #[error("a keep-alive of {found:?} is not between 3 s and 1800 s")]
+    #[error("a keep-alive of {found:?} is not between 2 s and 1800 s")]
     KeepAlive {
         /// What was given.
         found: Duration,
