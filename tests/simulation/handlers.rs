@@ -81,10 +81,11 @@ impl Handlers {
         starts
     }
 
-    /// The endings of a job's steps that passed or not, by step.
-    pub(crate) fn outcomes_of(&self, job: &str) -> BTreeMap<u32, &StepOutcome> {
-        let of_job = self.runs.iter().filter(|(id, _)| id.execution.job.as_str() == job);
-        of_job.filter_map(|(id, run)| Some((id.step, run.outcome.as_ref()?))).collect()
+    /// The endings of an execution's steps.
+    pub(crate) fn outcomes_of(&self, job: &str, queued_at: i64) -> BTreeMap<u32, &StepOutcome> {
+        let is_meant = |id: &RunId| id.execution.job.as_str() == job && id.execution.queued_at.0 == queued_at;
+        let meant = self.runs.iter().filter(|(id, _)| is_meant(id));
+        meant.filter_map(|(id, run)| Some((id.step, run.outcome.as_ref()?))).collect()
     }
 }
 

@@ -17,7 +17,7 @@ mod world;
 use agent_core::Ending;
 use jobs_protocol::{ExecutionStatus, ReportedStatus};
 use serde_json::json;
-use world::{CALM, Weather, World};
+use world::{CALM, Listed, Weather, World};
 
 /// Worlds in an ordinary test run.
 const WORLDS: u64 = 1500;
@@ -34,8 +34,8 @@ fn the_promises_hold_in_every_world() {
         let mut world = stormy_world(seed);
         world.settle();
         check(seed, &mut world);
-        for (_, status) in world.executions() {
-            *terminal.entry(status).or_insert(0) += 1;
+        for listed in world.executions() {
+            *terminal.entry(listed.status).or_insert(0) += 1;
         }
     }
     println!("executions by status: {terminal:?}");
@@ -51,9 +51,13 @@ fn in_a_calm_world_every_good_job_succeeds() {
     }
     world.settle();
     check(1, &mut world);
-    let succeeded = world.executions().iter().filter(|(_, status)| status == "SUCCEEDED").count();
-    let rejected = world.executions().iter().filter(|(_, status)| status == "REJECTED").count();
-    assert!(succeeded >= 5 && rejected >= 2, "{:?}", world.executions());
+    let count =
+        |world: &mut World, status: &str| world.executions().iter().filter(|it| it.status == status).count();
+    assert!(
+        count(&mut world, "SUCCEEDED") >= 5 && count(&mut world, "REJECTED") >= 2,
+        "{:?}",
+        world.executions()
+    );
 }
 
 #[test]
@@ -69,7 +73,7 @@ fn a_cancelled_execution_is_stopped_soon_and_its_end_is_not_reported() {
         world.passes(30_000);
         assert!(world.handlers.running().is_empty(), "seed {seed}\n{}", world.story());
         world.settle();
-        assert_eq!(world.executions(), [(job, "CANCELED".to_owned())]);
+        assert_eq!(statuses(&mut world), ["CANCELED"], "seed {seed}: {job}");
     }
 }
 
@@ -85,15 +89,42 @@ fn the_agent_reports_a_time_out_itself_before_the_services_timer_ends_the_execut
         });
         if reported {
             seen += 1;
-            assert_eq!(world.executions(), [(job, "FAILED".to_owned())], "seed {seed}\n{}", world.story());
+            assert_eq!(statuses(&mut world), ["FAILED"], "seed {seed}: {job}\n{}", world.story());
         }
         assert!(
-            !world.executions().iter().any(|(_, status)| status == "TIMED_OUT"),
+            !world.executions().iter().any(|listed| listed.status == "TIMED_OUT"),
             "seed {seed}\n{}",
             world.story()
         );
     }
     assert!(seen > 10, "{seen} time-outs");
+}
+
+/// Whoever hears nothing has to ask.
+#[test]
+fn without_any_notification_a_queue_is_worked_off_without_long_pauses() {
+    for seed in 0..30 {
+        let mut world = World::new(seed, Weather { mute: 1000, ..CALM });
+        for _ in 0..5 {
+            world.create_job();
+        }
+        // Four steps of an hour at most each, and five jobs; what is asked for only every few hours comes too late.
+        while !world.open_executions().is_empty() {
+            let before = world.now;
+            while world.handlers.running().is_empty() && !world.open_executions().is_empty() {
+                world.passes(1000);
+                assert!(world.now - before < 60_000, "seed {seed}: a pause\n{}", world.story());
+            }
+            while !world.handlers.running().is_empty() {
+                world.passes(1000);
+            }
+        }
+        check(seed, &mut world);
+    }
+}
+
+fn statuses(world: &mut World) -> Vec<String> {
+    world.executions().into_iter().map(|listed| listed.status).collect()
 }
 
 /// A seed's world after its storm.
@@ -103,6 +134,8 @@ fn stormy_world(seed: u64) -> World {
         lose: [0, 20, 100, 300][dice.between(0, 4) as usize],
         repeat: [0, 50, 200][dice.between(0, 3) as usize],
         delay: [0, 50, 300][dice.between(0, 3) as usize],
+        mute: [0, 0, 100][dice.between(0, 3) as usize],
+        stale: [0, 0, 200][dice.between(0, 3) as usize],
         crash: [0, 0, 10, 60][dice.between(0, 4) as usize],
     };
     let mut world = World::new(seed, weather);
@@ -129,12 +162,18 @@ fn stormy_world(seed: u64) -> World {
                     world.control("CancelJobExecution", &params);
                 }
             }
-            12 if dice.per_mille(400) => {
+            12 => {
                 if let Some(job) = some_job(&mut dice, &jobs) {
                     world.control("DeleteJob", &json!({"jobId": job, "force": true}));
+                    if dice.per_mille(600) {
+                        // The same id and number once more, for another execution.
+                        world.passes(dice.between(1_000, 20_000));
+                        world.create_job_named(&job);
+                    }
                 }
             }
             13 => world.passes(dice.between(1_000, 2 * 3_600_000)),
+            14 if dice.per_mille(200) => world.lose_journal(),
             _ => world.passes(dice.between(1, 120_000)),
         }
     }
@@ -156,11 +195,11 @@ fn never_stuck(seed: u64, world: &mut World) {
 }
 
 fn never_lying(seed: u64, world: &mut World) {
-    for (job, status) in world.executions() {
+    for Listed { job, queued_at, status } in world.executions() {
         if status != "SUCCEEDED" {
             continue;
         }
-        let outcomes = world.handlers.outcomes_of(&job);
+        let outcomes = world.handlers.outcomes_of(&job, queued_at);
         let (steps, tolerated) = match job.split('-').next() {
             Some("steps") => (4, u64::MAX),
             Some("tolerant") => (1, 1),
@@ -186,9 +225,9 @@ fn never_twice(seed: u64, world: &World) {
 fn never_lost(seed: u64, world: &mut World) {
     let executions = world.executions();
     for (execution, verdict) in world.decided() {
-        let Some((_, status)) = executions.iter().find(|(job, _)| job == execution.job.as_str()) else {
-            continue;
-        };
+        let is_meant =
+            |it: &&Listed| it.job == execution.job.as_str() && it.queued_at == execution.queued_at.0;
+        let Some(Listed { status, .. }) = executions.iter().find(is_meant) else { continue };
         let by_the_service = ["CANCELED", "TIMED_OUT", "REMOVED"].contains(&status.as_str());
         let as_decided = *status == ExecutionStatus::from(verdict.status).to_string();
         assert!(

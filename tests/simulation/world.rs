@@ -19,6 +19,8 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 /// The local limit of a step in this world.
 const STEP_LIMIT: u64 = HOUR;
+/// For so long a change may be unknown to the part of the service that answers a read.
+const LAG: u64 = 5 * SECOND;
 /// More work than this at one moment is a loop.
 const MOST_AT_ONE_MOMENT: u32 = 500;
 
@@ -28,11 +30,23 @@ pub(crate) struct Weather {
     pub(crate) lose: u64,
     pub(crate) repeat: u64,
     pub(crate) delay: u64,
+    /// Notifications that are never sent.
+    pub(crate) mute: u64,
+    /// Reads that are answered by a replica which lags behind.
+    pub(crate) stale: u64,
     /// Per effect: the agent is gone before it.
     pub(crate) crash: u64,
 }
 
-pub(crate) const CALM: Weather = Weather { lose: 0, repeat: 0, delay: 0, crash: 0 };
+pub(crate) const CALM: Weather = Weather { lose: 0, repeat: 0, delay: 0, mute: 0, stale: 0, crash: 0 };
+
+/// An execution as the service lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) job: String,
+    pub(crate) queued_at: i64,
+    pub(crate) status: String,
+}
 
 /// Something that will happen.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +65,8 @@ pub(crate) struct World {
     pub(crate) now: u64,
     booted: u64,
     pub(crate) service: Service,
+    /// The service before its last change, and when that was.
+    replica: (Service, u64),
     agent: Option<Agent>,
     /// Counts the lives of the agent: news for an earlier one reach nobody.
     life: u64,
@@ -78,6 +94,7 @@ impl World {
             weather,
             now: START,
             booted: START,
+            replica: (service.clone(), START),
             service,
             agent: None,
             life: 0,
@@ -101,28 +118,40 @@ impl World {
     /// Creates a job of some kind; its name says which.
     pub(crate) fn create_job(&mut self) -> String {
         self.jobs += 1;
-        let (kind, document) = match self.dice.between(0, 10) {
-            0 => ("bad", json!({"operation": 5})),
-            1 => ("missing", json!({"operation": "missing"})),
-            2 => ("tolerant", json!({"operation": "h", "allowStdErr": 1})),
-            3 | 4 => (
-                "steps",
-                json!({"version": "1.0", "steps": [step("a"), step("b"), step("c")], "finalStep": step("z")}),
-            ),
-            _ => ("flat", json!({"operation": "h", "args": ["x"]})),
+        let kind = match self.dice.between(0, 10) {
+            0 => "bad",
+            1 => "missing",
+            2 => "tolerant",
+            3 | 4 => "steps",
+            _ => "flat",
         };
         let job = format!("{kind}-{}", self.jobs);
+        self.create_job_named(&job);
+        job
+    }
+
+    /// Creates a job with that name; refused if there is one.
+    pub(crate) fn create_job_named(&mut self, job: &str) {
+        let document = match job.split('-').next() {
+            Some("bad") => json!({"operation": 5}),
+            Some("missing") => json!({"operation": "missing"}),
+            Some("tolerant") => json!({"operation": "h", "allowStdErr": 1}),
+            Some("steps") => {
+                json!({"version": "1.0", "steps": [step("a"), step("b"), step("c")], "finalStep": step("z")})
+            }
+            _ => json!({"operation": "h", "args": ["x"]}),
+        };
         let mut params = json!({"jobId": job, "targets": [format!("arn:aws:iot:us-east-1:123456789012:thing/{THING}")],
             "document": document.to_string()});
         if self.dice.per_mille(250) {
             params["timeoutConfig"] = json!({"inProgressTimeoutInMinutes": self.dice.between(1, 30)});
         }
         self.control("CreateJob", &params);
-        job
     }
 
     /// An operation of the control plane; its refusal is part of life.
     pub(crate) fn control(&mut self, operation: &str, params: &Value) -> Option<Value> {
+        self.replica = (self.service.clone(), self.now);
         let outcome = self.service.control(operation, params.clone(), EpochMillis(self.now));
         self.tell(|| {
             format!("{operation} {params}: {}", if outcome.result.is_ok() { "done" } else { "refused" })
@@ -168,6 +197,14 @@ impl World {
         }
     }
 
+    /// The power is cut and takes the agent's memory with it.
+    pub(crate) fn lose_journal(&mut self) {
+        self.cut_power();
+        self.tell(|| "the journal is lost".to_owned());
+        self.journal.clear();
+        self.decided.clear();
+    }
+
     /// A keeper is killed; its handler goes with it.
     pub(crate) fn kill_keeper(&mut self) {
         for run in self.handlers.running() {
@@ -198,22 +235,24 @@ impl World {
 
     // What a test asks of it.
 
-    /// Job and status of every execution.
-    pub(crate) fn executions(&mut self) -> Vec<(String, String)> {
+    /// Every execution that the service knows.
+    pub(crate) fn executions(&mut self) -> Vec<Listed> {
         let params = json!({"thingName": THING, "maxResults": 250});
         let listed = self.service.control("ListJobExecutionsForThing", params, EpochMillis(self.now)).result;
         let listed = listed.expect("the thing is there");
         let summaries = listed["executionSummaries"].as_array().cloned().unwrap_or_default();
         let text = |value: &Value| value.as_str().expect("a string").to_owned();
-        summaries
-            .iter()
-            .map(|one| (text(&one["jobId"]), text(&one["jobExecutionSummary"]["status"])))
-            .collect()
+        let read = |one: &Value| Listed {
+            job: text(&one["jobId"]),
+            queued_at: one["jobExecutionSummary"]["queuedAt"].as_f64().expect("a time") as i64,
+            status: text(&one["jobExecutionSummary"]["status"]),
+        };
+        summaries.iter().map(read).collect()
     }
 
-    pub(crate) fn open_executions(&mut self) -> Vec<(String, String)> {
+    pub(crate) fn open_executions(&mut self) -> Vec<Listed> {
         let mut open = self.executions();
-        open.retain(|(_, status)| ["QUEUED", "IN_PROGRESS"].contains(&status.as_str()));
+        open.retain(|listed| ["QUEUED", "IN_PROGRESS"].contains(&listed.status.as_str()));
         open
     }
 
@@ -319,7 +358,18 @@ impl World {
 
     fn service_hears(&mut self, link: u64, topic: &str, payload: &[u8]) {
         self.tell(|| format!("  service hears {topic} {}", String::from_utf8_lossy(payload)));
-        let answer = self.service.device_message(topic, payload, EpochMillis(self.now));
+        let reads = topic.ends_with("/get");
+        let stale = reads && self.now < self.replica.1 + LAG && self.dice.per_mille(self.weather.stale);
+        // A copy is asked: time must not pass for the replica itself.
+        let answer = if stale {
+            self.tell(|| "  (a lagging replica answers)".to_owned());
+            self.replica.0.clone().device_message(topic, payload, EpochMillis(self.now))
+        } else {
+            if !reads {
+                self.replica = (self.service.clone(), self.now);
+            }
+            self.service.device_message(topic, payload, EpochMillis(self.now))
+        };
         if let Some(reply) = answer.reply {
             self.send_over(link, &reply.topic, &reply.payload);
         }
@@ -329,7 +379,9 @@ impl World {
     }
 
     fn send(&mut self, message: &Message) {
-        self.send_over(self.link, &message.topic, &message.payload);
+        if !self.dice.per_mille(self.weather.mute) {
+            self.send_over(self.link, &message.topic, &message.payload);
+        }
     }
 
     fn send_over(&mut self, link: u64, topic: &str, payload: &[u8]) {

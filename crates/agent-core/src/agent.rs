@@ -60,6 +60,8 @@ pub struct Agent {
     list: Inquiry,
     /// Describe of the execution in hand.
     doubt: Inquiry,
+    /// The last describe said that the execution in hand is gone; it needs to say so twice.
+    suspicion: bool,
     work: Work,
 }
 
@@ -146,6 +148,7 @@ impl Agent {
             next: Inquiry::default(),
             list: Inquiry::default(),
             doubt: Inquiry::default(),
+            suspicion: false,
             work: Work::Idle,
         }
     }

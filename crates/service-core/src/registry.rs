@@ -54,7 +54,7 @@ pub(crate) struct Group {
 pub(crate) const GROUP_DEPTH: usize = 7;
 
 /// All things and groups.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Registry {
     pub(crate) things: BTreeMap<ThingName, Thing>,
     pub(crate) groups: BTreeMap<GroupName, Group>,

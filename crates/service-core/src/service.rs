@@ -66,7 +66,7 @@ pub struct ControlOutcome {
 }
 
 /// The Jobs service of one account in one region.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Service {
     settings: Settings,
     state: State,

@@ -16,7 +16,7 @@ use crate::service::{Message, Settings};
 use crate::timers::Timers;
 
 /// What is kept between calls.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct State {
     pub(crate) registry: Registry,
     pub(crate) jobs: BTreeMap<JobId, Job>,

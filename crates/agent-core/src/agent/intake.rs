@@ -146,11 +146,14 @@ impl Agent {
         match reply.execution {
             // Queued within the same second: the version, which only ever grows, tells the two apart.
             Some(heard) if id_of(&heard) == current.id && heard.version_number < current.version => {
-                info!(job = %current.id, "The service has given its number to a new execution");
-                self.over_at_service(now, out);
+                if self.is_confirmed(now) {
+                    info!("The service has given the number of the job in hand to a new execution");
+                    self.over_at_service(now, out);
+                }
             }
             Some(heard) if id_of(&heard) == current.id => {
                 self.gap = false;
+                self.suspicion = false;
                 self.doubt.satisfied();
                 // The service has been asked, so its version counts, also for an update whose answer was lost.
                 if let (Some(owed), false) = (&mut current.owed, heard.status.is_terminal()) {
@@ -158,7 +161,7 @@ impl Agent {
                 }
                 self.current_heard(&heard, now, out);
             }
-            Some(heard) if id_of(&heard).same_name(&current.id) => {
+            Some(heard) if id_of(&heard).same_name(&current.id) && heard.queued_at > current.id.queued_at => {
                 info!(job = %current.id, "The service has given its number to a new execution");
                 self.over_at_service(now, out);
             }
@@ -197,6 +200,7 @@ impl Agent {
             }
             RequestTopic::Describe(JobSelector::Job(_)) if self.doubt.is_mine(token) => {
                 match rejection.code {
+                    ErrorCode::ResourceNotFound if !self.is_confirmed(now) => {}
                     ErrorCode::ResourceNotFound | ErrorCode::TerminalStateReached => {
                         self.doubt.drop_it();
                         self.over_at_service(now, out);
@@ -221,6 +225,31 @@ impl Agent {
         }
     }
 
+    /// Whether an answer has come for the second time that says that the execution in hand is gone. One alone may be
+    /// from a part of the service that lags behind: then it is asked again soon, and no good handler is stopped.
+    fn is_confirmed(&mut self, now: BootTime) -> bool {
+        let confirmed = std::mem::replace(&mut self.suspicion, true);
+        if confirmed {
+            self.suspicion = false;
+        } else {
+            self.doubt.restart_at(now.after(NEWS_WITHIN));
+        }
+        confirmed
+    }
+
+    /// An execution that was taken for a new one under an old name has turned out to be the old one: its version has
+    /// not begun anew.
+    fn recognise_finished(&mut self, now: BootTime) {
+        let Work::Busy(execution) = &self.work else { return };
+        let (Phase::Announcing { .. }, Some(owed)) = (&execution.phase, &execution.owed) else { return };
+        let version = owed.version;
+        if let Some(finished) =
+            self.saved.finished(&execution.id).filter(|finished| version >= finished.version)
+        {
+            self.report_again(finished.clone(), version, now);
+        }
+    }
+
     fn update_refused(&mut self, job: &JobId, rejection: &Rejection, now: BootTime, out: &mut Effects) {
         let token = rejection.client_token.as_ref();
         let dice = &mut self.dice;
@@ -233,7 +262,7 @@ impl Agent {
         };
         log_refusal(&RequestTopic::Update(job.clone()), rejection);
         match owed.rejected(rejection, now, dice) {
-            Reaction::Again => {}
+            Reaction::Again => self.recognise_finished(now),
             Reaction::Doubt => self.doubt.restart_at(now),
             Reaction::Over => self.over_at_service(now, out),
             Reaction::Done => {

@@ -165,7 +165,7 @@ impl Agent {
     }
 
     /// Finished here, and still open at the service: its verdict is sent again, and nothing is run.
-    fn report_again(&mut self, finished: Finished, version: VersionNumber, now: BootTime) {
+    pub(super) fn report_again(&mut self, finished: Finished, version: VersionNumber, now: BootTime) {
         let Finished { execution, verdict, .. } = finished;
         warn!(job = %execution, "Finished here, but still open at the service: reporting it again");
         let verdict =

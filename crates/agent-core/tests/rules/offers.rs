@@ -111,6 +111,16 @@ fn a_cancelled_job_is_stopped_and_nothing_more_is_sent_for_it() {
         bench.hears("notify", &json!({"timestamp": 1, "jobs": {}}));
         assert_eq!(bench.deeds(), ["ask job-1"]);
         bench.rejects("job-1/get", code, None);
+        if code == "ResourceNotFound" {
+            assert_eq!(
+                bench.deeds(),
+                [""; 0],
+                "one such answer may come from a part of the service that lags behind"
+            );
+            bench.passes(seconds(3));
+            assert_eq!(bench.deeds(), ["ask job-1"]);
+            bench.rejects("job-1/get", code, None);
+        }
         assert_eq!(bench.deeds(), ["stop job-1 0.1"]);
         bench.passes(seconds(5));
         bench.hears("notify", &json!({"timestamp": 1, "jobs": {}}));
@@ -166,6 +176,13 @@ fn a_number_that_was_given_to_a_new_execution_ends_the_old_one() {
 fn a_number_that_was_given_anew_within_the_same_second_ends_the_old_one() {
     let mut bench = Bench::running();
     bench.hears("notify", &json!({"timestamp": 1, "jobs": {}}));
+    bench.accepts("job-1/get", &json!({"execution": offer(JOB, 1, &hello())}));
+    assert_eq!(
+        bench.deeds(),
+        ["ask job-1"],
+        "one such answer may come from a part of the service that lags behind"
+    );
+    bench.passes(seconds(3));
     bench.accepts("job-1/get", &json!({"execution": offer(JOB, 1, &hello())}));
     assert_eq!(bench.deeds(), ["ask job-1", "stop job-1 0.1"]);
 }

@@ -1,8 +1,9 @@
 //! The agent is told to end.
 
 use agent_core::{Ending, Event, OnStop};
+use serde_json::json;
 
-use crate::bench::{Bench, exited, hello, outcome, seconds, settings};
+use crate::bench::{Bench, exited, hello, outcome, seconds, settings, steps};
 
 fn terminating() -> Bench {
     let mut settings = settings();
@@ -43,6 +44,32 @@ fn a_handler_that_ends_well_while_it_is_being_stopped_has_succeeded() {
     bench.happens(Event::StopRequested);
     bench.ends(exited(0));
     assert_eq!(bench.update()["status"], "SUCCEEDED");
+}
+
+#[test]
+fn what_is_left_of_the_steps_is_not_run_any_more() {
+    let mut settings = settings();
+    settings.on_stop = OnStop::Terminate;
+    let document = steps(&[json!({"ignoreStepFailure": true}), json!({})]);
+    for last in [exited(0), outcome(Ending::Stopped { killed: false }, "")] {
+        let mut bench = Bench::running_with(settings.clone(), &document);
+        bench.happens(Event::StopRequested);
+        bench.ends(last);
+        assert_eq!(bench.started.len(), 1);
+        assert_eq!(bench.update()["status"], "FAILED");
+        assert!(bench.detail("reason").contains("the remaining steps were not run"));
+    }
+}
+
+#[test]
+fn a_handler_is_told_to_stop_once_for_however_many_reasons() {
+    let mut bench = terminating();
+    bench.happens(Event::StopRequested);
+    bench.hears("notify", &json!({"timestamp": 1, "jobs": {}}));
+    bench.rejects("job-1/get", "TerminalStateReached", None);
+    assert_eq!(bench.deeds(), ["stop job-1 0.1", "ask job-1"]);
+    bench.ends(outcome(Ending::Stopped { killed: false }, ""));
+    assert_eq!(bench.deeds(), ["save closed", "exit", "release job-1 0.1"]);
 }
 
 #[test]
