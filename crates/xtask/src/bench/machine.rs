@@ -1,6 +1,7 @@
 //! Where the figures were taken: without it they say little.
 
 use std::fs;
+use std::path::Path;
 
 /// One line about processor, cores and kernel.
 pub(super) fn describe() -> String {
@@ -13,6 +14,12 @@ pub(super) fn describe() -> String {
         std::env::consts::ARCH,
         kernel.trim()
     )
+}
+
+/// Whether files there are kept in memory (tmpfs, statfs(2)), so that syncing them costs nothing.
+pub(super) fn is_in_memory(place: &Path) -> bool {
+    const TMPFS_MAGIC: u32 = 0x0102_1994;
+    rustix::fs::statfs(place).is_ok_and(|found| u32::try_from(found.f_type) == Ok(TMPFS_MAGIC))
 }
 
 /// The processor's name; ARM kernels name the board instead.
@@ -31,6 +38,12 @@ fn model(processors: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_system_of_the_kernel_itself_is_no_memory_disk() {
+        assert!(!is_in_memory(Path::new("/proc")));
+        assert!(!is_in_memory(Path::new("/no such place")));
+    }
 
     #[test]
     fn the_processor_is_named_on_both_architectures() {

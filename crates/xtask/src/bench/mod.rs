@@ -44,7 +44,7 @@ struct Bench<'a> {
     interrupt: &'a Interrupt,
     /// On a file system in memory, if there is one.
     memory: TempDir,
-    /// On the disk of the build.
+    /// On a disk.
     disk: TempDir,
     /// Numbers for jobs and state directories, so that none is used twice.
     next: usize,
@@ -57,17 +57,18 @@ pub(crate) fn run(quick: bool, programs: Option<&Path>, interrupt: &Interrupt) -
     } else {
         Extent { starts: 20, jobs: 40, rounds: 5, drained: 200, idle: Duration::from_secs(60) }
     };
-    let programs = if let Some(directory) = programs {
-        Programs::of_directory(directory)?
+    let (programs, disk) = if let Some(directory) = programs {
+        (Programs::of_directory(directory)?, directory_in(None)?)
     } else {
         println!("Building the release of fleethand and fleethand-local");
-        cargo::build(true)?
+        let programs = cargo::build(true)?;
+        let place = programs.daemon.parent().map(Path::to_owned);
+        (programs, directory_in(place)?)
     };
     let scene = Scene::set(&programs, interrupt)?;
     latency::install_handler(&scene)?;
     let relay = Relay::start(scene.path(), scene.mqtt_port)?;
     let memory = directory_in(memory_place())?;
-    let disk = directory_in(programs.daemon.parent().map(Path::to_owned))?;
     let mut bench = Bench { scene, relay, interrupt, memory, disk, next: 0 };
 
     println!("\n{}\n{}", machine::describe(), heading());
@@ -83,8 +84,15 @@ pub(crate) fn run(quick: bool, programs: Option<&Path>, interrupt: &Interrupt) -
     println!("{}", line(Figure::NotifyToProgress, &figures::summary(&in_memory.progress)));
     println!("{}", line(Figure::NotifyToExec, &figures::summary(&in_memory.exec)));
     println!("{}", line(Figure::ExitToUpdate, &figures::summary(&in_memory.update)));
-    let state = bench.fresh_state_on_disk();
-    let on_disk = latency::measure(&mut bench, &state, extent.jobs)?;
+    let on_disk = if machine::is_in_memory(bench.disk.path()) {
+        println!(
+            "There is no disk where the programs or the temporary files are: what syncs cost is not seen"
+        );
+        latency::Latencies::default()
+    } else {
+        let state = bench.fresh_state_on_disk();
+        latency::measure(&mut bench, &state, extent.jobs)?
+    };
     println!("{}", line(Figure::DiskToExec, &figures::summary(&on_disk.exec)));
     println!("{}", line(Figure::DiskToUpdate, &figures::summary(&on_disk.update)));
 
