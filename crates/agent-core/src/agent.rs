@@ -60,8 +60,6 @@ pub struct Agent {
     list: Inquiry,
     /// Describe of the execution in hand.
     doubt: Inquiry,
-    /// The last describe said that the execution in hand is gone; it needs to say so twice.
-    suspicion: bool,
     work: Work,
 }
 
@@ -92,6 +90,8 @@ struct Execution {
     document: Option<JobDocument>,
     ended: Vec<Ended>,
     owed: Option<Owed>,
+    /// The last describe said that it is gone; it needs to say so twice.
+    suspicion: bool,
     phase: Phase,
 }
 
@@ -148,7 +148,6 @@ impl Agent {
             next: Inquiry::default(),
             list: Inquiry::default(),
             doubt: Inquiry::default(),
-            suspicion: false,
             work: Work::Idle,
         }
     }

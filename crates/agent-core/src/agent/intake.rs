@@ -153,7 +153,7 @@ impl Agent {
             }
             Some(heard) if id_of(&heard) == current.id => {
                 self.gap = false;
-                self.suspicion = false;
+                current.suspicion = false;
                 self.doubt.satisfied();
                 // The service has been asked, so its version counts, also for an update whose answer was lost.
                 if let (Some(owed), false) = (&mut current.owed, heard.status.is_terminal()) {
@@ -228,10 +228,9 @@ impl Agent {
     /// Whether an answer has come for the second time that says that the execution in hand is gone. One alone may be
     /// from a part of the service that lags behind: then it is asked again soon, and no good handler is stopped.
     fn is_confirmed(&mut self, now: BootTime) -> bool {
-        let confirmed = std::mem::replace(&mut self.suspicion, true);
-        if confirmed {
-            self.suspicion = false;
-        } else {
+        let Work::Busy(execution) = &mut self.work else { return false };
+        let confirmed = std::mem::replace(&mut execution.suspicion, true);
+        if !confirmed {
             self.doubt.restart_at(now.after(NEWS_WITHIN));
         }
         confirmed

@@ -159,6 +159,7 @@ impl Agent {
             document: Some(document),
             ended: Vec::new(),
             owed: None,
+            suspicion: false,
             phase: Phase::Announcing { step: 0, attempt },
         }));
         self.owe_progress(0, now);

@@ -39,7 +39,15 @@ impl Agent {
             },
         };
         self.resume(
-            Execution { id: execution, version, document: Some(document), ended, owed: None, phase },
+            Execution {
+                id: execution,
+                version,
+                document: Some(document),
+                ended,
+                owed: None,
+                suspicion: false,
+                phase,
+            },
             now,
             out,
         );

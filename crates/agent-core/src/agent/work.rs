@@ -202,6 +202,7 @@ impl Agent {
             document,
             ended: Vec::new(),
             owed: Some(owed),
+            suspicion: false,
             phase: Phase::Reporting(verdict),
         }));
     }

@@ -1,6 +1,7 @@
 //! What the service offers, what becomes of it, and what is believed about what is in hand.
 
-use agent_core::{Ending, Event, Refused};
+use agent_core::{Ending, Event, ExecutionId, HandlerPolicy, OnInterruption, Refused, Settings};
+use jobs_protocol::EpochSeconds;
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, HOUR, JOB, exited, hello, id_of, offer, outcome, seconds, settings, steps};
@@ -234,6 +235,107 @@ fn an_execution_in_progress_that_nobody_here_knows_is_failed_as_interrupted() {
     assert_eq!(bench.update()["expectedVersion"], 4);
     bench.updated("FAILED", 5);
     assert!(bench.started.is_empty());
+}
+
+#[test]
+fn an_execution_in_progress_that_nobody_here_knows_is_run_again_if_its_policy_says_so() {
+    let mut bench = Bench::idle_with(may_run_twice());
+    bench.notify_next(&in_progress(JOB, 4));
+    assert_eq!(bench.deeds(), ["save accepted", "tell job-1 IN_PROGRESS"]);
+    bench.updated("IN_PROGRESS", 5);
+    assert_eq!(bench.deeds(), ["save starting job-1 0.2", "start job-1 0.2"], "the first was another life's");
+    bench.ends(outcome(Ending::Lost, ""));
+    assert_eq!(bench.update()["status"], "FAILED");
+}
+
+/// Something of it has run here: that must be remembered.
+#[test]
+fn a_job_that_is_cancelled_between_two_attempts_stays_in_the_ledger() {
+    let mut bench = Bench::running_with(may_run_twice(), &hello());
+    bench.ends(outcome(Ending::Lost, ""));
+    bench.deeds();
+    bench.rejects("job-1/update", "InvalidStateTransition", Some(("CANCELED", 3)));
+    assert_eq!(bench.deeds(), ["save closed"]);
+}
+
+fn may_run_twice() -> Settings {
+    let policy =
+        HandlerPolicy { on_interruption: OnInterruption::Rerun, max_attempts: 2, ..HandlerPolicy::default() };
+    let mut settings = settings();
+    settings.handlers.insert("hello".to_owned(), policy);
+    settings
+}
+
+#[test]
+fn what_was_next_before_a_gap_is_asked_for_anew() {
+    let mut bench = Bench::offered(settings(), &hello());
+    bench.notify_next(&offer("job-2", 1, &hello()));
+    bench.happens(Event::LinkDown);
+    bench.inspected(None);
+    bench.happens(Event::LinkUp);
+    bench.deeds();
+    bench.rejects("job-1/get", "TerminalStateReached", None);
+    assert_eq!(bench.deeds(), ["save dropped"], "and job-2 may be gone as well");
+}
+
+#[test]
+fn once_the_end_is_decided_no_more_is_asked_about_the_job() {
+    let mut bench = Bench::running();
+    bench.hears("notify", &json!({"timestamp": 1, "jobs": {}}));
+    assert_eq!(bench.deeds(), ["ask job-1"]);
+    bench.ends(exited(0));
+    bench.passes(seconds(60));
+    let said = bench.said();
+    assert!(!said.is_empty() && said.iter().all(|said| said == "tell job-1 SUCCEEDED"), "{said:?}");
+}
+
+/// The service sends its answers in any order.
+#[test]
+fn an_answer_that_is_older_than_an_update_is_not_believed() {
+    let mut bench = Bench::running_with(settings(), &steps(&[json!({}), json!({})]));
+    bench.hears("notify", &json!({"timestamp": 1, "jobs": {}}));
+    let old = bench.request("job-1/get")["clientToken"].clone();
+    bench.ends(exited(0));
+    bench.deeds();
+    bench.updated("IN_PROGRESS", 3);
+    assert_eq!(bench.deeds(), ["ask job-1"], "asked anew");
+    bench.hears("job-1/get/accepted", &json!({"clientToken": old, "execution": in_progress(JOB, 2)}));
+    bench.ends(exited(0));
+    assert_eq!(bench.update()["expectedVersion"], 3);
+}
+
+#[test]
+fn a_version_that_was_heard_is_the_one_that_the_report_expects() {
+    let mut bench = Bench::running();
+    bench.hears("notify", &json!({"timestamp": 1, "jobs": {}}));
+    bench.accepts("job-1/get", &json!({"execution": in_progress(JOB, 5)}));
+    bench.ends(exited(0));
+    assert_eq!(bench.update()["expectedVersion"], 5);
+}
+
+/// One answer that a job is gone needs another one; an answer about an earlier job is not that.
+#[test]
+fn a_suspicion_ends_with_the_job_that_it_was_about() {
+    let mut bench = Bench::running();
+    bench.hears("notify", &json!({"timestamp": 1, "jobs": {}}));
+    bench.rejects("job-1/get", "ResourceNotFound", None);
+    bench.ends(exited(0));
+    bench.updated("SUCCEEDED", 3);
+    let mut anew = offer(JOB, 1, &hello());
+    anew["queuedAt"] = json!(2000);
+    bench.notify_next(&anew);
+    let execution = ExecutionId { queued_at: EpochSeconds(2000), ..id_of(JOB) };
+    bench.happens(Event::Inspected { execution, refused: None });
+    bench.updated("IN_PROGRESS", 2);
+    assert_eq!(bench.started.len(), 2);
+    bench.hears("notify", &json!({"timestamp": 1, "jobs": {}}));
+    bench.deeds();
+    bench.rejects("job-1/get", "ResourceNotFound", None);
+    assert_eq!(bench.deeds(), [""; 0], "asked again before a good handler is stopped");
+    bench.passes(seconds(2));
+    assert_eq!(bench.deeds(), ["ask job-1"]);
+    bench.rejects("job-1/get", "ResourceNotFound", None);
+    assert_eq!(bench.deeds(), ["stop job-1 0.1"]);
 }
 
 /// C5, C6: documents and members that make the Device Client crash at every start.

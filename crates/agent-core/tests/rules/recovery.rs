@@ -130,6 +130,31 @@ fn a_cancel_that_came_while_the_agent_was_away_stops_the_handler() {
 }
 
 #[test]
+fn what_is_found_of_a_cancelled_job_is_neither_reported_nor_started() {
+    for found in [Found::Ended(exited(0)), Found::NeverStarted] {
+        let mut bench = Bench::with(settings(), &story()[..2]);
+        bench.happens(Event::LinkUp);
+        bench.rejects("job-1/get", "TerminalStateReached", None);
+        bench.deeds();
+        bench.adopted(found.clone());
+        assert_eq!(bench.deeds(), ["save closed", "release job-1 0.1"], "{found:?}");
+        bench.passes(HOUR);
+        assert!(!bench.said().iter().any(|said| said.starts_with("tell")), "{found:?}");
+    }
+}
+
+/// Its timers at the service may be about to run out: nobody has looked after them meanwhile.
+#[test]
+fn a_handler_that_was_taken_over_gets_a_new_step_timer_and_the_services_timer_is_asked_for() {
+    let mut bench = reborn(&story()[..2], 2);
+    bench.adopted(Found::Running);
+    let mut said = bench.said();
+    said.sort();
+    assert_eq!(said, ["ask job-1", "tell job-1 IN_PROGRESS"]);
+    assert_eq!(bench.update()["stepTimeoutInMinutes"], 24 * 60 + 15);
+}
+
+#[test]
 fn a_rewritten_journal_leads_to_the_same() {
     let story = story();
     for length in 0..=story.len() {
