@@ -28,8 +28,9 @@ fn start(board: &Board) -> Daemon {
 /// A flat document for a handler of the board.
 fn document(operation: &str, more: Value) -> String {
     let mut document = json!({ "operation": operation, "path": "default" });
-    for (name, value) in more.as_object().expect("the members stand in an object") {
-        document[name] = value.clone();
+    let Value::Object(members) = more else { panic!("the members stand in an object") };
+    for (name, value) in members {
+        document[name] = value;
     }
     document.to_string()
 }
