@@ -94,6 +94,11 @@ impl Inquiry {
         self.failures = 0;
     }
 
+    /// Whether it is still to be asked, or to be answered.
+    pub(crate) fn is_open(&self) -> bool {
+        !matches!(self.stand, Stand::Quiet)
+    }
+
     /// Whether this is the token of the question under way.
     pub(crate) fn is_mine(&self, token: Option<&ClientToken>) -> bool {
         matches!(&self.stand, Stand::Asked { token: asked, .. } if Some(asked) == token)

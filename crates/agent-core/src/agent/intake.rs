@@ -160,6 +160,7 @@ impl Agent {
                     owed.version = heard.version_number;
                 }
                 self.current_heard(&heard, now, out);
+                self.start_if_agreed(now, out);
             }
             Some(heard) if id_of(&heard).same_name(&current.id) && heard.queued_at > current.id.queued_at => {
                 info!(job = %current.id, "The service has given its number to a new execution");
@@ -169,6 +170,14 @@ impl Agent {
                 debug!(job = %current.id, "The service has not answered for this execution: asking again");
                 self.doubt.postpone(now, &mut self.dice);
             }
+        }
+    }
+
+    /// The service had agreed before the doubt about the execution was settled.
+    fn start_if_agreed(&mut self, now: BootTime, out: &mut Effects) {
+        let Work::Busy(execution) = &self.work else { return };
+        if matches!(execution.phase, Phase::Announcing { .. }) && execution.owed.is_none() {
+            self.update_landed(now, out);
         }
     }
 

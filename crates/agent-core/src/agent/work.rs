@@ -22,6 +22,8 @@ impl Agent {
     pub(super) fn update_landed(&mut self, now: BootTime, out: &mut Effects) {
         let Work::Busy(execution) = &mut self.work else { return };
         match &execution.phase {
+            // It may be another execution under the same name that has been agreed to: the answer is on its way.
+            Phase::Announcing { .. } if self.doubt.is_open() => {}
             Phase::Announcing { step, attempt } => {
                 let (step, attempt) = (*step, *attempt);
                 self.start_step(step, attempt, now, out);

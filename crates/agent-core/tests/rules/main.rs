@@ -3,6 +3,7 @@
 //! A test whose doc comment begins with a letter and a number holds a defect that the AWS IoT Device Client is known
 //! for, and that must not come back here: C for crashes, R for wrong results, L for hanging.
 
+mod agreeing;
 mod bad_input;
 mod bench;
 mod offers;

@@ -1,0 +1,49 @@
+//! What the service has agreed to, and what it may have agreed to by mistake.
+
+use serde_json::{Value, json};
+
+use crate::bench::{Bench, HOUR, JOB, hello, offer, seconds, settings};
+
+fn in_progress(queued_at: u64) -> Value {
+    let mut execution = offer(JOB, 2, &hello());
+    execution["status"] = json!("IN_PROGRESS");
+    execution["queuedAt"] = json!(queued_at);
+    execution
+}
+
+/// Agreed to, while the list has left doubt about which execution it was.
+fn agreed_in_doubt() -> Bench {
+    let mut bench = Bench::announcing(settings(), &hello());
+    bench.hears("notify", &json!({"timestamp": 1, "jobs": {}}));
+    bench.deeds();
+    bench.updated("IN_PROGRESS", 2);
+    assert_eq!(bench.deeds(), ["ask job-1"], "an answer that is under way is older than the agreement");
+    bench
+}
+
+/// An update that took its time may have been taken for a new execution that bears the old name.
+#[test]
+fn nothing_is_started_while_the_service_is_being_asked_about_the_execution() {
+    let mut bench = agreed_in_doubt();
+    bench.accepts("job-1/get", &json!({"execution": in_progress(2000)}));
+    assert_eq!(bench.deeds(), ["save dropped"]);
+    bench.passes(HOUR);
+    assert!(bench.started.is_empty());
+}
+
+#[test]
+fn when_the_doubt_is_settled_the_handler_is_started() {
+    for patience in [0, 30, 3600] {
+        let mut bench = agreed_in_doubt();
+        bench.passes(seconds(patience));
+        assert!(bench.started.is_empty());
+        if patience > 0 {
+            bench.deeds();
+            while !bench.said().contains(&"ask job-1".to_owned()) {
+                bench.passes(seconds(1));
+            }
+        }
+        bench.accepts("job-1/get", &json!({"execution": in_progress(1000)}));
+        assert_eq!(bench.deeds(), ["save starting job-1 0.1", "start job-1 0.1"], "after {patience} seconds");
+    }
+}
