@@ -85,6 +85,90 @@ fn a_root_ca_file_without_a_certificate_is_refused() {
     assert!(matches!(error, TlsMaterialError::NoCertificate { .. }), "{error}");
 }
 
+#[test]
+fn a_block_of_the_right_name_with_the_wrong_contents_is_told_from_a_damaged_one() {
+    let files = Files::new();
+    files.write("odd.crt", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    files.write("odd.key", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+    let error = files.load("odd.crt", "ec-sec1.key").unwrap_err();
+    assert!(matches!(error, TlsMaterialError::BadCertificate { .. }), "{error}");
+    let error = files.load("ec.crt", "odd.key").unwrap_err();
+    assert!(matches!(error, TlsMaterialError::UnusableKey { .. }), "{error}");
+    let path = |name| files.path(name);
+    let error = TlsMaterial::load(Some(&path("odd.crt")), &path("ec.crt"), &path("ec-sec1.key")).unwrap_err();
+    assert!(matches!(error, TlsMaterialError::BadCertificate { .. }), "{error}");
+}
+
+#[test]
+fn a_file_without_an_end_is_not_read_to_the_end() {
+    let files = Files::new();
+    for (certificate, key) in [("/dev/zero", "ec-sec1.key"), ("ec.crt", "long.key")] {
+        files.write("long.key", &vec![b'-'; 4 * 1024 * 1024 + 1]);
+        let error = files.load(certificate, key).unwrap_err();
+        assert!(matches!(error, TlsMaterialError::TooLong { .. }), "{error}");
+    }
+}
+
+#[test]
+fn every_refusal_names_the_file_and_the_mend() {
+    let files = Files::new();
+    files.write("der.crt", b"\x30\x82\x01\x0a");
+    files.write("odd.key", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+    files.write("cut.crt", &files.read("ec.crt")[..200]);
+    files.write("two.key", &[files.read("ec-pkcs8.key"), files.read("rsa-pkcs1.key")].concat());
+    files.write("open.key", &files.read("ec-pkcs8.key"));
+    fs::set_permissions(files.path("open.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let rows = [
+        ("missing.crt", "ec-sec1.key", "cannot read DIR/missing.crt"),
+        (
+            "der.crt",
+            "ec-sec1.key",
+            "DIR/der.crt is not a PEM file (no `-----BEGIN`); convert a DER file with openssl",
+        ),
+        ("cut.crt", "ec-sec1.key", "DIR/cut.crt is a damaged PEM file; copy it again"),
+        (
+            "ec-pkcs8.key",
+            "ec-sec1.key",
+            "there is no certificate in DIR/ec-pkcs8.key; it must have a `BEGIN CERTIFICATE` block",
+        ),
+        (
+            "ec.crt",
+            "ec.crt",
+            "there is no private key in DIR/ec.crt; it must have a `BEGIN ... PRIVATE KEY` block",
+        ),
+        (
+            "ec.crt",
+            "two.key",
+            "there are several private keys in DIR/two.key; leave only the one of the certificate",
+        ),
+        (
+            "ec.crt",
+            "ec-encrypted.key",
+            "the private key in DIR/ec-encrypted.key is encrypted; write one without a pass phrase (openssl pkey)",
+        ),
+        (
+            "ec.crt",
+            "odd.key",
+            "the private key in DIR/odd.key is of a kind that cannot be used; use RSA or EC P-256",
+        ),
+        (
+            "ec.crt",
+            "open.key",
+            "the private key DIR/open.key can be read or changed by others (mode 0644); chmod 600 it",
+        ),
+        (
+            "ec.crt",
+            "rsa-pkcs1.key",
+            "the private key DIR/rsa-pkcs1.key does not belong to the certificate DIR/ec.crt",
+        ),
+    ];
+    let directory = files.0.path().to_str().unwrap();
+    for (certificate, key, text) in rows {
+        let error = files.load(certificate, key).unwrap_err();
+        assert_eq!(error.to_string().replace(directory, "DIR"), text);
+    }
+}
+
 /// The fixtures with the modes that files of a device have.
 struct Files(TempDir);
 
