@@ -122,6 +122,19 @@ fn the_answer_for_another_execution_is_not_taken_for_this_one() {
 }
 
 #[test]
+fn an_answer_on_the_topic_of_another_job_is_no_answer() {
+    let mut bench = Bench::announcing(settings(), &hello());
+    bench.deeds();
+    let token = bench.update()["clientToken"].clone();
+    let state = json!({"status": "IN_PROGRESS", "versionNumber": 2});
+    bench.hears("job-9/update/accepted", &json!({"clientToken": token, "executionState": state}));
+    bench.hears("job-9/update/rejected", &json!({"clientToken": token, "code": "ResourceNotFound"}));
+    assert_eq!(bench.deeds(), [""; 0]);
+    bench.updated("IN_PROGRESS", 2);
+    assert_eq!(bench.started.len(), 1);
+}
+
+#[test]
 fn a_flood_of_notifications_is_borne_without_piling_up() {
     let mut bench = Bench::announcing(settings(), &hello());
     let entry = |n: usize| json!({"jobId": format!("job-{n}"), "queuedAt": 1, "executionNumber": 1, "versionNumber": 1});

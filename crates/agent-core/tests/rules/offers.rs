@@ -74,6 +74,7 @@ fn what_is_finished_and_still_open_at_the_service_is_reported_again_and_not_run(
         bench.updated("SUCCEEDED", 3);
         assert_eq!(bench.deeds(), ["save closed"]);
         assert_eq!(bench.started.len(), usize::from(!restart));
+        assert_eq!(bench.agent.saved().to_records().len(), 1, "it stands in the ledger once");
     }
 }
 
@@ -144,6 +145,10 @@ fn absence_from_the_list_alone_is_no_proof() {
     }
     bench.hears("notify", &json!({"timestamp": 1, "jobs": {"IN_PROGRESS": [summary(JOB, 2)]}}));
     assert_eq!(bench.deeds(), [""; 0], "it is in the list");
+    let mut anew = summary(JOB, 1);
+    anew["queuedAt"] = json!(2000);
+    bench.hears("notify", &json!({"timestamp": 1, "jobs": {"QUEUED": [anew]}}));
+    assert_eq!(bench.deeds(), ["ask job-1"], "that is another one of the same name");
 }
 
 #[test]

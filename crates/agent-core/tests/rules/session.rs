@@ -128,3 +128,25 @@ fn a_pair_of_notifications_costs_no_question() {
         assert_eq!(bench.said(), ["tell job-1 IN_PROGRESS", "tell job-1 SUCCEEDED"], "{list_first}");
     }
 }
+
+#[test]
+fn over_a_link_that_takes_half_a_minute_answers_still_count() {
+    let mut bench = Bench::with(settings(), &[]);
+    bench.happens(Event::LinkUp);
+    let mut on_its_way = Vec::new();
+    for _ in 0..600 {
+        if bench.deeds().contains(&"ask $next".to_owned()) {
+            on_its_way.push((bench.now, bench.request("$next/get")["clientToken"].clone()));
+        }
+        bench.passes(seconds(1));
+        if on_its_way.first().is_some_and(|(asked, _)| bench.now.since(*asked) >= seconds(30)) {
+            let (_, token) = on_its_way.remove(0);
+            let execution = offer("job-1", 1, &hello());
+            bench.hears("$next/get/accepted", &json!({"clientToken": token, "execution": execution}));
+            if bench.deeds().contains(&"inspect job-1".to_owned()) {
+                return;
+            }
+        }
+    }
+    panic!("every answer has come too late");
+}
