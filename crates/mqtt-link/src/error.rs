@@ -439,4 +439,43 @@ mod tests {
         let error = sorted(ConnectionError::NetworkTimeout, Phase::Connecting);
         assert!(error.to_string().contains("a.example:8883 within 30 s"), "{error}");
     }
+
+    /// As it comes from the TLS stream while packets are read.
+    fn of_tls(error: rustls::Error) -> ConnectionError {
+        let io = io::Error::new(io::ErrorKind::InvalidData, error);
+        ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::Io(io)))
+    }
+
+    #[test]
+    fn every_way_to_refuse_our_certificate_is_one_cause() {
+        for alert in [
+            AlertDescription::CertificateRequired,
+            AlertDescription::CertificateRevoked,
+            AlertDescription::UnknownCA,
+            AlertDescription::HandshakeFailure,
+        ] {
+            let error = sorted(of_tls(rustls::Error::AlertReceived(alert)), Phase::Connecting);
+            assert!(matches!(error, LinkError::CertificateRefused { .. }), "{alert:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_failure_of_tls_after_the_handshake_is_not_called_one_of_the_handshake() {
+        let failure = || of_tls(rustls::Error::DecryptError);
+        assert!(matches!(sorted(failure(), Phase::Connecting), LinkError::Tls { .. }));
+        assert!(matches!(sorted(failure(), Phase::Connected), LinkError::Broken { .. }));
+    }
+
+    #[test]
+    fn a_refusal_code_of_the_future_is_given_as_it_is() {
+        let unknown = StateError::Deserialization(mqttbytes::Error::InvalidConnectReturnCode(0x17));
+        let error = sorted(ConnectionError::MqttState(unknown), Phase::Connecting);
+        assert!(matches!(error, LinkError::ConnackRefused { code: 0x17, .. }), "{error}");
+    }
+
+    #[test]
+    fn one_message_that_is_never_acknowledged_is_told_as_such() {
+        let error = sorted(ConnectionError::MqttState(StateError::CollisionTimeout), Phase::Connected);
+        assert!(matches!(error, LinkError::PublishUnacknowledged), "{error}");
+    }
 }
