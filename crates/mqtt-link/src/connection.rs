@@ -13,7 +13,8 @@ use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::error::{Attempt, LinkError, Phase, classify};
+use crate::classify::{Attempt, Phase, classify};
+use crate::error::LinkError;
 use crate::link::{NotSent, Signal};
 use crate::settings::{MAX_PACKET, MAX_PAYLOAD, Settings, is_topic};
 use crate::subscriptions::Subscriptions;

@@ -11,6 +11,7 @@
 
 mod backoff;
 mod calendar;
+mod classify;
 mod connection;
 mod error;
 mod link;
