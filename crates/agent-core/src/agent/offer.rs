@@ -15,6 +15,10 @@ impl Agent {
     /// Nothing is in hand: the news about the next execution is here, or on its way, or is asked for.
     pub(super) fn look_for_next(&mut self, now: BootTime, out: &mut Effects) {
         match self.pending.take_next() {
+            // It has waited here for a while; the list has been heard since, and it is not in it.
+            Next::Offer(offer) if self.pending.count() > 0 && !self.pending.lists(&id_of(&offer)) => {
+                self.next.due_at(now);
+            }
             Next::Offer(offer) => self.consider(*offer, false, now, out),
             Next::Nothing => self.ask_anyway(now),
             Next::Unknown => self.next.due_at(now.after(NEWS_WITHIN)),

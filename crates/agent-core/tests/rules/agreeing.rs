@@ -47,3 +47,16 @@ fn when_the_doubt_is_settled_the_handler_is_started() {
         assert_eq!(bench.deeds(), ["save starting job-1 0.1", "start job-1 0.1"], "after {patience} seconds");
     }
 }
+
+#[test]
+fn an_offer_that_has_waited_and_is_no_longer_in_the_list_is_asked_about() {
+    let entry = |queued_at: u64| json!({"jobId": "job-2", "queuedAt": queued_at, "executionNumber": 1, "versionNumber": 1});
+    for (queued_at, follows) in [(1000, "inspect job-2"), (2000, "ask $next")] {
+        let mut bench = Bench::reporting();
+        bench.notify_next(&offer("job-2", 1, &hello()));
+        bench.hears("notify", &json!({"timestamp": 1, "jobs": {"QUEUED": [entry(queued_at)]}}));
+        bench.deeds();
+        bench.updated("SUCCEEDED", 3);
+        assert_eq!(bench.deeds(), ["save closed", follows]);
+    }
+}
