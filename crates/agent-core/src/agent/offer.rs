@@ -15,10 +15,6 @@ impl Agent {
     /// Nothing is in hand: the news about the next execution is here, or on its way, or is asked for.
     pub(super) fn look_for_next(&mut self, now: BootTime, out: &mut Effects) {
         match self.pending.take_next() {
-            // It has waited here for a while; the list has been heard since, and it is not in it.
-            Next::Offer(offer) if self.pending.count() > 0 && !self.pending.lists(&id_of(&offer)) => {
-                self.next.due_at(now);
-            }
             Next::Offer(offer) => self.consider(*offer, false, now, out),
             Next::Nothing => self.ask_anyway(now),
             Next::Unknown => self.next.due_at(now.after(NEWS_WITHIN)),
@@ -40,6 +36,12 @@ impl Agent {
         // What was offered before a gap has been forgotten with the link.
         self.gap = false;
         let id = id_of(&offer);
+        // A notification, or an offer that has waited here, may be older than the list that was heard last.
+        if !fresh && self.pending.count() > 0 && !self.pending.lists(&id) {
+            debug!(job = %id, "Offered, and not in the list: asking the service");
+            self.next.due_at(now);
+            return;
+        }
         if let Some(finished) = self.saved.finished(&id).cloned() {
             if !fresh {
                 debug!(job = %id, "Offered again although it is finished: asking the service");
