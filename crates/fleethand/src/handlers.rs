@@ -2,24 +2,26 @@
 //! event. What a step may run and what an ending means is decided elsewhere.
 
 mod faults;
+mod orphans;
 mod words;
 
 use std::ffi::OsString;
 use std::future::poll_fn;
-use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use agent_core::journal::State;
 use agent_core::{Ending, Event, Found, Refused, RunId, StepOutcome, StepRun};
-use handler_runner::{Adopted, Run, Runner, Settings};
+use handler_runner::{Adopted, OpenError, Run, Runner, Settings};
 use jobs_protocol::document::{Action, Step};
 
 use crate::chain::Chain;
 use crate::config::Jobs;
 use crate::readiness::Readiness;
 pub(crate) use faults::faults;
+use orphans::Orphans;
 use words::{bare, looked_at, outcome_of, request, told};
 
 /// The first argument of the process that holds a handler.
@@ -33,6 +35,13 @@ const USER_ARGUMENT: &str = "USER_ARGUMENT";
 
 /// How long to wait before trying again to watch a run that could not be watched (no descriptors left).
 const WATCH_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// How long at most the grace period of a handler that nobody waits for is waited out at the start: the service
+/// manager wants to hear that the daemon is ready.
+const LONGEST_GRACE_AT_START: Duration = Duration::from_secs(30);
+
+/// For what comes after the grace period: the kill, and the record of the ending.
+const AFTER_GRACE: Duration = Duration::from_secs(5);
 
 /// Becomes the keeper, if that is what this process was started as: before anything else, since it must be
 /// small and quick and needs nothing of the daemon.
@@ -48,6 +57,7 @@ pub(crate) fn keeper(mut arguments: impl Iterator<Item = OsString>) -> Option<Ex
 pub(crate) struct Handlers {
     runner: Runner,
     runs: Vec<Held>,
+    orphans: Orphans,
 }
 
 /// A run that has not ended as far as we know.
@@ -60,11 +70,16 @@ struct Held {
 }
 
 impl Handlers {
-    /// Handlers with their files in a state directory. Runs of an earlier life are left alone until they are
-    /// adopted.
-    pub(crate) fn new(jobs: &Jobs, state: &Path) -> io::Result<Self> {
-        let settings = Settings::new(jobs.handler_directory.clone(), state.join(RUN_DIRECTORY));
-        Ok(Self { runner: Runner::new(settings)?, runs: Vec::new() })
+    /// Handlers with their files in a state directory. The run of an earlier life that the journal waits for is
+    /// left alone until it is adopted; all others are stopped, and waited for within reason.
+    pub(crate) async fn new(jobs: &Jobs, state: &Path, saved: &State) -> Result<Self, OpenError> {
+        let directory = state.join(RUN_DIRECTORY);
+        let runner = Runner::new(Settings::new(jobs.handler_directory.clone(), directory.clone()))?;
+        let expected = expected(saved).map(ToString::to_string);
+        let mut orphans = Orphans::stop_all(&runner, expected.as_deref())
+            .map_err(|source| OpenError::Directory { path: directory, source })?;
+        orphans.settle(&runner, jobs.grace.min(LONGEST_GRACE_AT_START) + AFTER_GRACE).await;
+        Ok(Self { runner, runs: Vec::new(), orphans })
     }
 
     /// The first step that could not be run here. Starts nothing.
@@ -77,6 +92,10 @@ impl Handlers {
 
     /// Starts a step; its outcome at once if it could not be started.
     pub(crate) fn start(&mut self, wanted: &StepRun) -> Option<StepOutcome> {
+        if let Some(orphan) = self.orphans.still_running(&self.runner) {
+            let reason = format!("the handler of an earlier job ({orphan}) was told to end and still runs");
+            return Some(bare(Ending::CouldNotStart { reason }));
+        }
         match self.try_start(wanted) {
             Ok(run) => {
                 tracing::debug!(run = %wanted.run, "Handler started");
@@ -194,4 +213,10 @@ impl Handlers {
             }
         }
     }
+}
+
+/// The run that the core will look for: one that was started and of which no end was saved.
+fn expected(saved: &State) -> Option<&RunId> {
+    let current = saved.current().filter(|current| current.verdict.is_none())?;
+    current.runs.last().filter(|(_, outcome)| outcome.is_none()).map(|(run, _)| run)
 }

@@ -28,7 +28,7 @@ enum RunError {
     #[error(transparent)]
     Journal(#[from] durable::OpenError),
     #[error("the directory of the runs cannot be used")]
-    Runs(#[source] io::Error),
+    Runs(#[source] handler_runner::OpenError),
     #[error(transparent)]
     Link(#[from] LinkError),
     #[error("the system gives no random numbers")]
@@ -108,7 +108,7 @@ fn serve(config: &Config, log: Log) -> Result<(), RunError> {
         .build();
     runtime.map_err(RunError::Runtime)?.block_on(async {
         let signals = Signals::catch().map_err(RunError::Runtime)?;
-        let handlers = Handlers::new(&config.jobs, state.path()).map_err(RunError::Runs)?;
+        let handlers = Handlers::new(&config.jobs, state.path(), &saved).await.map_err(RunError::Runs)?;
         // Another part of the same draw, so that the two do not roll the same dice.
         let link = Link::start(config, tls, seed.rotate_left(32))?;
         let clock_watch = ClockWatch::start();

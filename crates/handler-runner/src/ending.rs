@@ -78,7 +78,8 @@ pub enum Ending {
         /// Why, in words for the operator.
         reason: String,
     },
-    /// The kernel killed it because memory was short.
+    /// The kernel killed it because memory was short, as far as the kernel tells: only control groups of version 2
+    /// do, elsewhere it is [`Ending::Killed`] by signal 9.
     OutOfMemory,
     /// Keeper and handler are both gone and nothing tells how the handler ended: it may have done all or nothing.
     Lost,
@@ -95,7 +96,7 @@ pub enum Ending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Halt {
-    /// How its own process ended; absent if it could not even be killed.
+    /// How its own process ended; absent if it could not even be killed, or if it was stopped before it had begun.
     pub death: Option<Death>,
     /// Whether SIGKILL was needed because it, or a process of its tree, was there after the grace period.
     pub forced: bool,

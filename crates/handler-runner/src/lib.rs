@@ -4,7 +4,7 @@
 //! killed, restarted or upgraded while the handler runs. [`Runner`] is the agent's side. Nothing here is asynchronous:
 //! [`Run::pidfd`] is what an event loop waits for.
 //!
-//! - [`Runner::check`]: could it be run? Every refusal names the file, what was found and what is wanted.
+//! - [`check`], [`Runner::check`]: could it be run? Every refusal names the file, what was found and what is wanted.
 //! - [`Runner::start`]: writes the run down, then starts its keeper.
 //! - [`Run::stop`], [`Run::finish`]: TERM to the whole tree, KILL after the grace period; how it ended.
 //! - [`Runner::adopt`]: finds a run of an earlier life, its ending, or that there is nothing.
@@ -13,6 +13,7 @@ mod capture;
 mod ending;
 mod keeper;
 mod locate;
+mod lost;
 mod permission;
 mod process;
 mod refusal;
@@ -26,4 +27,4 @@ pub use ending::{Captured, Death, Ending, Halt, Outcome};
 pub use keeper::keeper_main;
 pub use refusal::Refusal;
 pub use request::{DEFAULT_SEARCH_PATH, MAX_TAIL_CHARACTERS, Place, Program, Request, Settings};
-pub use runner::{Adopted, Checked, Run, Runner, StartError};
+pub use runner::{Adopted, Checked, OpenError, Run, Runner, StartError, check};

@@ -1,7 +1,8 @@
-//! Processes as `/proc` shows them: who is whose child, which of them belong to a session, who is still the same.
+//! Processes as `/proc` shows them: who is whose child, who is still the same, what marks a
+//! process carries; and signals to them.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 
 use rustix::process::{Pid, Signal};
 
@@ -40,10 +41,7 @@ pub(crate) fn is_alive(process: &Process) -> io::Result<bool> {
 pub(crate) fn stat(pid: i32) -> io::Result<Option<Stat>> {
     match fs::read(format!("/proc/{pid}/stat")) {
         Ok(line) => Ok(parse(&line)),
-        // ESRCH: it went while it was being read.
-        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(3) => Ok(None),
-        // Where /proc is mounted so that it hides the processes of others, they are none of a handler's.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        Err(error) if is_out_of_sight(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -76,13 +74,42 @@ pub(crate) fn descendants(all: &[Stat], ancestor: i32) -> Vec<Stat> {
     found
 }
 
-/// The living processes of a session.
-pub(crate) fn of_session(all: &[Stat], session: i32) -> Vec<Stat> {
-    all.iter().copied().filter(|stat| stat.session == session && !stat.zombie).collect()
+/// Whether a process was given this variable, written as `NAME=value`, when its program was executed.
+pub(crate) fn has_variable(pid: i32, variable: &str) -> io::Result<bool> {
+    let mut environment = Vec::new();
+    let read = File::open(format!("/proc/{pid}/environ"))
+        .and_then(|file| file.take(MAX_ENVIRONMENT).read_to_end(&mut environment));
+    match read {
+        Ok(_) => Ok(environment.split(|byte| *byte == 0).any(|one| one == variable.as_bytes())),
+        Err(error) if is_out_of_sight(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The kernel gives a new program at most 6 MiB for arguments and environment together (`execve(2)`).
+const MAX_ENVIRONMENT: u64 = 6 * 1024 * 1024;
+
+/// Whether a process is gone, or of no handler: where /proc is mounted so that it hides the processes of others.
+fn is_out_of_sight(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+        // It went while it was being read.
+        || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
+}
+
+/// Sends a signal to each of them.
+pub(crate) fn tell(processes: &[Stat], signal: Signal) -> io::Result<()> {
+    for process in processes {
+        match send(process.pid, signal) {
+            // A set-user-id program may be out of reach; the others are not.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 /// Sends a signal; one that is gone needs none.
-pub(crate) fn send(pid: i32, signal: Signal) -> io::Result<()> {
+fn send(pid: i32, signal: Signal) -> io::Result<()> {
     let Some(pid) = Pid::from_raw(pid) else { return Ok(()) };
     match rustix::process::kill_process(pid, signal) {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
@@ -126,6 +153,26 @@ mod tests {
         assert!(is_alive(&me).unwrap());
         assert!(!is_alive(&Process { start_time: me.start_time + 1, ..me.clone() }).unwrap());
         assert!(!is_alive(&Process { boot_id: "another".to_owned(), ..me }).unwrap());
+    }
+
+    #[test]
+    fn a_variable_is_seen_whole_or_not_at_all() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("1000")
+            .env_clear()
+            .env("MARK", "0123")
+            .env("PATH", "/usr/bin:/bin")
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        for (variable, carried) in
+            [("MARK=0123", true), ("MARK=012", false), ("MARK=01234", false), ("ARK=0123", false)]
+        {
+            assert_eq!(has_variable(pid, variable).unwrap(), carried, "{variable}");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!has_variable(pid, "MARK=0123").unwrap(), "of a process that is gone");
     }
 
     #[test]

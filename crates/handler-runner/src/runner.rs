@@ -1,28 +1,31 @@
-//! The agent's side: checks, starts a keeper, stops it, finds it again, reads what it wrote.
+//! The agent's side: checks a request, writes its run down, starts a keeper for it. What happens to a run afterwards
+//! stands in `run`, finding it again after a restart in `adopt`.
 
-use std::fs::{self, DirBuilder, File};
+mod adopt;
+mod directory;
+mod run;
+
+use std::fs::DirBuilder;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use crate::ending::{Ending, Outcome};
 use crate::locate::{Located, locate};
-use crate::process;
+use crate::lost::{RUN_MARK, mark_of};
 use crate::refusal::Refusal;
 use crate::request::{Request, Settings, check_texts};
-use crate::slot::{self, FORMAT, Place, Process, Slot, Spec};
+use crate::slot::{self, FORMAT, Slot, Spec};
 use crate::user::{self, Identity};
+pub use adopt::Adopted;
+pub use directory::OpenError;
+use directory::make_private;
+pub use run::Run;
 
 /// The largest handler that is copied into memory to be run as another user, in bytes.
 const LARGEST_COPY: u64 = 16 * 1024 * 1024;
-/// How long a keeper that has just been started may take to write down who it is.
-const KEEPER_SAYS_WITHIN: Duration = Duration::from_secs(5);
-
 /// Starts handlers, and finds them again. Knows nothing but its settings; everything else is in the run directory.
 #[derive(Debug)]
 pub struct Runner {
@@ -45,6 +48,12 @@ pub enum StartError {
     /// A rule.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// A run of this name is there already. To start it twice could do its work twice.
+    #[error("run {label:?} has been started before and has not been released")]
+    Held {
+        /// The name.
+        label: String,
+    },
     /// The run's files could not be written: what cannot be remembered is not started.
     #[error("cannot write down the run in {}", path.display())]
     Files {
@@ -65,66 +74,51 @@ pub enum StartError {
     },
 }
 
-/// What became of a run that an earlier life of the agent has started.
-#[derive(Debug)]
-pub enum Adopted {
-    /// It is held by its keeper.
-    Running(Run),
-    /// It is over, or gone: the outcome says which.
-    Ended(Outcome),
-    /// There is no such run, or it never came to executing its handler; it never will now.
-    NeverStarted,
-}
-
-/// A run that is held by a keeper.
-#[derive(Debug)]
-pub struct Run {
-    slot: Slot,
-    number: u64,
-    pidfd: OwnedFd,
-    /// Only if this very process has started the keeper.
-    child: Option<Child>,
-}
-
 impl Runner {
-    /// A runner for the calling process's user. Makes the run directory if it is missing.
-    pub fn new(settings: Settings) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&settings.run_directory)?;
-        let agent = user::agent().map_err(io::Error::other)?;
+    /// A runner for the calling process's user. Makes the run directory if it is missing, and refuses one that is
+    /// not the agent's alone.
+    pub fn new(settings: Settings) -> Result<Self, OpenError> {
+        let agent = user::agent().map_err(OpenError::Agent)?;
+        make_private(&settings.run_directory, agent.uid)?;
         Ok(Self { settings, agent })
     }
 
     /// Says whether the request could be run, without doing anything.
     pub fn check(&self, request: &Request) -> Result<Checked, Refusal> {
-        let (located, switch_to) = self.look(request)?;
-        Ok(Checked { path: located.path, switches_user: switch_to.is_some() })
-    }
-
-    fn look(&self, request: &Request) -> Result<(Located, Option<Identity>), Refusal> {
-        check_texts(request, &self.settings)?;
-        let switch_to = match &request.run_as_user {
-            Some(wanted) => user::other_than(&self.agent, wanted)?,
-            None => None,
-        };
-        let located = locate(&request.program, &self.settings, self.agent.uid)?;
-        if switch_to.is_some() && located.owner_only && located.bytes > LARGEST_COPY {
-            return Err(Refusal::TooLarge { path: located.path, bytes: located.bytes, limit: LARGEST_COPY });
-        }
-        Ok((located, switch_to))
+        look(&self.settings, &self.agent, request).map(Checked::from)
     }
 
     /// Checks again, writes the run down and starts its keeper.
     pub fn start(&self, request: &Request) -> Result<Run, StartError> {
-        let (located, switch_to) = self.look(request)?;
+        let (located, switch_to) = look(&self.settings, &self.agent, request)?;
+        if self.holds(&request.label).map_err(|source| self.files(source))? {
+            return Err(StartError::Held { label: request.label.clone() });
+        }
         let slot = self.free_slot().map_err(|source| self.files(source))?;
+        let started = self.start_in(&slot, request, located, switch_to);
+        if started.is_err() {
+            // Nothing runs, so the name is free again.
+            if let Err(error) = slot.clear() {
+                tracing::warn!(slot = %slot.directory().display(), %error, "What a failed start has left stays");
+            }
+        }
+        started
+    }
+
+    fn start_in(
+        &self,
+        slot: &Slot,
+        request: &Request,
+        located: Located,
+        switch_to: Option<Identity>,
+    ) -> Result<Run, StartError> {
         let spec = self
-            .write_down(request, located, switch_to, &slot)
+            .write_down(request, located, switch_to, slot)
             .map_err(|source| StartError::Files { path: slot.directory().to_owned(), source })?;
         let keeper = |source| StartError::Keeper { path: self.settings.keeper_program.clone(), source };
-        let mut child = self.start_keeper(&slot).map_err(keeper)?;
-        let pidfd = Pid::from_child(&child);
-        match pidfd_open(pidfd, PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Run { slot, number: spec.run, pidfd, child: Some(child) }),
+        let mut child = self.start_keeper(slot).map_err(keeper)?;
+        match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
+            Ok(pidfd) => Ok(Run::new(slot.clone(), spec.run, pidfd, Some(child))),
             Err(error) => {
                 // Without a pidfd (Linux before 5.3) the end could not be waited for.
                 let killed = child.kill().and_then(|()| child.wait());
@@ -156,7 +150,7 @@ impl Runner {
             format: FORMAT,
             run,
             label: request.label.clone(),
-            environment: self.environment(request, switch_to.as_ref(), &scratch, &located),
+            environment: self.environment(request, switch_to.as_ref(), &scratch, &located, run),
             path: located.path,
             arguments: request.arguments.clone(),
             scratch,
@@ -176,13 +170,14 @@ impl Runner {
         Ok(spec)
     }
 
-    /// Built from nothing; later ones win.
+    /// Built from nothing; later ones win, and the mark by which its processes are found wins over all.
     fn environment(
         &self,
         request: &Request,
         switch_to: Option<&Identity>,
-        scratch: &std::path::Path,
+        scratch: &Path,
         located: &Located,
+        run: u64,
     ) -> Vec<(String, String)> {
         let user = switch_to.unwrap_or(&self.agent);
         let path: Vec<String> =
@@ -197,7 +192,9 @@ impl Runner {
             ("HANDLER_SCRATCH", scratch.display().to_string()),
         ];
         let own = own.map(|(name, value)| (name.to_owned(), value));
-        own.into_iter().chain(self.settings.environment.clone()).chain(request.environment.clone()).collect()
+        let mark = (RUN_MARK.to_owned(), mark_of(run));
+        let wanted = self.settings.environment.iter().chain(&request.environment).cloned();
+        own.into_iter().chain(wanted).chain([mark]).collect()
     }
 
     fn start_keeper(&self, slot: &Slot) -> io::Result<Child> {
@@ -213,94 +210,6 @@ impl Runner {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-    }
-
-    /// Looks for a run of an earlier life. What is found not to run will never run afterwards.
-    pub fn adopt(&self, label: &str) -> io::Result<Adopted> {
-        let Some((slot, spec)) = self.slot_of(label)? else { return Ok(Adopted::NeverStarted) };
-        let records = slot.open_records(false)?;
-        let deadline = Instant::now() + KEEPER_SAYS_WITHIN;
-        loop {
-            if let Some(outcome) = slot::read_outcome(&records, spec.run)? {
-                return Ok(Adopted::Ended(outcome));
-            }
-            if slot::try_lock(&records)? {
-                // No keeper, and none can begin while the lock is ours.
-                return Self::without_keeper(&slot, &spec, &records);
-            }
-            if let Some(keeper) = slot::read_record::<Process>(&records, Place::Keeper, spec.run)? {
-                if let Some(pidfd) = open_pidfd(&keeper)? {
-                    return Ok(Adopted::Running(Run { slot, number: spec.run, pidfd, child: None }));
-                }
-            }
-            if Instant::now() >= deadline {
-                let what =
-                    format!("{}: somebody holds the lock and does not say who", slot.directory().display());
-                return Err(io::Error::new(io::ErrorKind::TimedOut, what));
-            }
-            // The keeper has just begun, or is just about to be gone: both take moments.
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// The keeper is gone. The caller holds the lock.
-    fn without_keeper(slot: &Slot, spec: &Spec, records: &File) -> io::Result<Adopted> {
-        if let Some(outcome) = slot::read_outcome(records, spec.run)? {
-            return Ok(Adopted::Ended(outcome));
-        }
-        let Some(handler) = slot::read_record::<Process>(records, Place::Started, spec.run)? else {
-            slot.clear()?;
-            return Ok(Adopted::NeverStarted);
-        };
-        Ok(Adopted::Ended(Outcome::bare(what_is_left(&handler)?)))
-    }
-
-    /// Frees what is kept of a run. To be called once its outcome has been saved elsewhere.
-    pub fn release(&self, label: &str) -> io::Result<()> {
-        match self.slot_of(label)? {
-            Some((slot, _)) => slot.clear(),
-            None => Ok(()),
-        }
-    }
-
-    /// The runs that have not been released. One whose file is damaged has lost its name and is left out.
-    pub fn labels(&self) -> io::Result<Vec<String>> {
-        let mut labels = Vec::new();
-        for slot in self.slots()? {
-            match slot.read_spec() {
-                Ok(spec) => labels.extend(spec.map(|spec| spec.label)),
-                Err(error) if slot::is_damage(&error) => {
-                    tracing::warn!(slot = %slot.directory().display(), %error, "What was to be run cannot be read");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(labels)
-    }
-
-    fn slot_of(&self, label: &str) -> io::Result<Option<(Slot, Spec)>> {
-        let mut damaged = None;
-        for slot in self.slots()? {
-            match slot.read_spec() {
-                Ok(Some(spec)) if spec.label == label => return Ok(Some((slot, spec))),
-                Ok(_) => {}
-                Err(error) if slot::is_damage(&error) => damaged = Some(error),
-                Err(error) => return Err(error),
-            }
-        }
-        // The damaged one may be the one that was asked for: to say that there is none could make it run twice.
-        damaged.map_or(Ok(None), Err)
-    }
-
-    fn slots(&self) -> io::Result<Vec<Slot>> {
-        let mut slots = Vec::new();
-        for entry in fs::read_dir(&self.settings.run_directory)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                slots.push(Slot::at(entry.path()));
-            }
-        }
-        Ok(slots)
     }
 
     /// The first slot that holds no run. What a crash has left in it is cleared.
@@ -322,74 +231,32 @@ impl Runner {
     }
 }
 
-impl Run {
-    /// Has the handler stopped: TERM to its whole tree, KILL after the grace period. Returns at once; the end comes
-    /// as always.
-    pub fn stop(&self) -> io::Result<()> {
-        match pidfd_send_signal(&self.pidfd, Signal::TERM) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// A copy of the keeper's pidfd, to wait with: it becomes readable when the run is over.
-    pub fn pidfd(&self) -> io::Result<OwnedFd> {
-        self.pidfd.try_clone()
-    }
-
-    /// Reads how the run ended. To be called when the pidfd is readable; before that it waits.
-    pub fn finish(mut self) -> io::Result<Outcome> {
-        if let Some(child) = &mut self.child {
-            child.wait()?;
-        }
-        let records = self.slot.open_records(false)?;
-        if let Some(outcome) = slot::read_outcome(&records, self.number)? {
-            return Ok(outcome);
-        }
-        let ending = match slot::read_record::<Process>(&records, Place::Started, self.number)? {
-            Some(handler) => what_is_left(&handler)?,
-            None => Ending::NeverStarted { reason: "its keeper ended before it could start it".to_owned() },
-        };
-        Ok(Outcome::bare(ending))
-    }
+/// Says whether a request could be run by the calling process's user, without doing anything. Of the settings only the
+/// places of programs and the environment count.
+pub fn check(settings: &Settings, request: &Request) -> Result<Checked, Refusal> {
+    look(settings, &user::agent()?, request).map(Checked::from)
 }
 
-impl AsFd for Run {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+fn look(
+    settings: &Settings,
+    agent: &Identity,
+    request: &Request,
+) -> Result<(Located, Option<Identity>), Refusal> {
+    check_texts(request, settings)?;
+    let switch_to = match &request.run_as_user {
+        Some(wanted) => user::other_than(agent, wanted)?,
+        None => None,
+    };
+    let located = locate(&request.program, settings, agent.uid)?;
+    if switch_to.is_some() && located.owner_only && located.bytes > LARGEST_COPY {
+        return Err(Refusal::TooLarge { path: located.path, bytes: located.bytes, limit: LARGEST_COPY });
     }
+    Ok((located, switch_to))
 }
 
-/// The keeper is gone without an ending: stops what is left of the handler, and says what that means.
-fn what_is_left(handler: &Process) -> io::Result<Ending> {
-    if process::boot_id()? != handler.boot_id {
-        return Ok(Ending::Interrupted);
-    }
-    // Its session bears its number. If a process of that number is there and is another one, the number has been
-    // given out again, and so nothing is left of the session.
-    let leader = process::stat(handler.pid)?;
-    if leader.is_none_or(|leader| leader.start_time == handler.start_time) {
-        for _ in 0..100 {
-            let left = process::of_session(&process::all()?, handler.pid);
-            if left.is_empty() {
-                break;
-            }
-            for process in left {
-                process::send(process.pid, Signal::KILL)?;
-            }
-        }
-    }
-    Ok(Ending::Lost)
-}
-
-/// A pidfd of this very process, if it is still there.
-fn open_pidfd(wanted: &Process) -> io::Result<Option<OwnedFd>> {
-    let Some(pid) = Pid::from_raw(wanted.pid) else { return Ok(None) };
-    match pidfd_open(pid, PidfdFlags::empty()) {
-        // Looked at after opening: what the descriptor names can no longer change.
-        Ok(pidfd) => Ok(process::is_alive(wanted)?.then_some(pidfd)),
-        Err(rustix::io::Errno::SRCH) => Ok(None),
-        Err(error) => Err(error.into()),
+impl From<(Located, Option<Identity>)> for Checked {
+    fn from((located, switch_to): (Located, Option<Identity>)) -> Self {
+        Self { path: located.path, switches_user: switch_to.is_some() }
     }
 }
 

@@ -7,52 +7,126 @@
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::unistd::{Gid, Uid, initgroups, setgid, setuid};
 use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::process::this_process;
 use crate::slot::{self, Place, Spec};
 use crate::user::Identity;
 
+/// Why a handler's file was not executed. Nothing of it has run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SpawnError {
+    /// Something before that failed.
+    #[error("{told}")]
+    Before {
+        /// What, and why, in words.
+        told: String,
+    },
+    /// The kernel refused.
+    #[error("{}", refusal_in_words(path, error))]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// The kernel's word. No source, since it is part of the text already.
+        error: io::Error,
+    },
+}
+
+/// A step on the way to the handler, in words, if it failed.
+type Step<T> = Result<T, String>;
+
+/// Names the step that failed.
+fn named<T, E: Display>(what: &str, result: Result<T, E>) -> Step<T> {
+    result.map_err(|error| format!("{what}: {error}"))
+}
+
 /// Starts the handler. Before its file is executed the record `started` is on the disk.
-pub(crate) fn spawn(spec: &Spec, records: &File) -> io::Result<Child> {
-    let copy = if spec.copied { Some(sealed_copy(&spec.path)?) } else { None };
+pub(crate) fn spawn(spec: &Spec, records: &File) -> Result<Child, SpawnError> {
+    let (mut told, tell) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
+        .map(|(told, tell)| (File::from(told), File::from(tell)))
+        .map_err(|error| SpawnError::Before { told: format!("no pipe: {error}") })?;
+    let (mut command, image, copy) = prepare(spec).map_err(|told| SpawnError::Before { told })?;
+    let prelude = Prelude {
+        records: named("the records of its run", records.try_clone())
+            .map_err(|told| SpawnError::Before { told })?,
+        run: spec.run,
+        switch_to: spec.switch_to.clone(),
+        keep: copy.as_ref().map(AsRawFd::as_raw_fd),
+    };
+    // SAFETY: the keeper has one thread, so the child is a whole copy of it and may call anything; the closure
+    // touches only what it owns.
+    unsafe {
+        command.pre_exec(move || match prelude.perform() {
+            Ok(()) => image.execute(),
+            // The standard library passes on the number of an error only: the words take a way of their own.
+            Err(words) => {
+                (&tell).write_all(words.as_bytes())?;
+                Err(io::ErrorKind::Other.into())
+            }
+        });
+    }
+    let result = command.spawn();
+    // With it goes this process's end of the pipe for words.
+    drop(command);
+    result.map_err(|error| {
+        let mut words = String::new();
+        match told.read_to_string(&mut words) {
+            Ok(1..) => SpawnError::Before { told: words },
+            Ok(0) | Err(_) => SpawnError::Refused { path: spec.path.clone(), error },
+        }
+    })
+}
+
+/// All that can be made ready before the fork; the copy of the file has to stay open until after it.
+fn prepare(spec: &Spec) -> Step<(Command, Image, Option<OwnedFd>)> {
+    let copy = spec.copied.then(|| named("it cannot be copied for another user", sealed_copy(&spec.path)));
+    let copy = copy.transpose()?;
     let program = match &copy {
         Some(copy) => format!("/proc/self/fd/{}", copy.as_raw_fd()).into(),
         None => spec.path.clone(),
     };
     let mut command = Command::new(program);
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let image = Image::new(&command, spec)?;
-    let records = records.try_clone()?;
-    let run = spec.run;
-    let switch_to = spec.switch_to.clone();
-    let keep = copy.as_ref().map(AsRawFd::as_raw_fd);
-    // SAFETY: the keeper has one thread, so the child is a whole copy of it and may call anything; the closure
-    // touches only what it owns.
-    unsafe {
-        command.pre_exec(move || {
-            rustix::process::setsid()?;
-            rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-            reset_signals()?;
-            slot::write_record(&records, Place::Started, run, &this_process()?)?;
-            close_at_exec(keep)?;
-            if let Some(identity) = &switch_to {
-                become_user(identity)?;
-            }
-            image.execute()
-        });
+    let image = named("its arguments or environment", Image::new(&command, spec))?;
+    Ok((command, image, copy))
+}
+
+/// What the new process does before it becomes the handler.
+struct Prelude {
+    records: File,
+    run: u64,
+    switch_to: Option<Identity>,
+    /// The descriptor that the file is executed from, if it is a copy.
+    keep: Option<RawFd>,
+}
+
+impl Prelude {
+    fn perform(&self) -> Step<()> {
+        named("no session of its own", rustix::process::setsid())?;
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        named("signals cannot be reset", reset_signals())?;
+        let record = this_process()
+            .and_then(|process| slot::write_record(&self.records, Place::Started, self.run, &process));
+        named("its start cannot be written down", record)?;
+        named("descriptors cannot be closed", close_at_exec(self.keep))?;
+        match &self.switch_to {
+            Some(identity) => become_user(identity)
+                .map_err(|told| format!("cannot switch to user {:?}: {told}", identity.name)),
+            None => Ok(()),
+        }
     }
-    command.spawn()
 }
 
 /// What is executed, ready to be handed to the kernel.
@@ -125,19 +199,16 @@ fn close_at_exec(keep: Option<RawFd>) -> io::Result<()> {
 }
 
 /// Groups, group, user, in this order; then the proof that it cannot be undone.
-fn become_user(identity: &Identity) -> io::Result<()> {
-    let name = std::ffi::CString::new(identity.name.as_str())?;
+fn become_user(identity: &Identity) -> Step<()> {
+    let name = named("its name", CString::new(identity.name.as_str()))?;
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
-    initgroups(&name, gid)?;
-    setgid(gid)?;
-    setuid(uid)?;
-    if identity.uid != 0
-        && (setuid(Uid::from_raw(0)).is_ok() || setgid(Gid::from_raw(0)).is_ok() && identity.gid != 0)
-    {
-        return Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            "the switch to another user can be undone",
-        ));
+    named("its groups", initgroups(&name, gid))?;
+    named("its first group", setgid(gid))?;
+    named("its number", setuid(uid))?;
+    let back_to_root =
+        setuid(Uid::from_raw(0)).is_ok() || setgid(Gid::from_raw(0)).is_ok() && identity.gid != 0;
+    if identity.uid != 0 && back_to_root {
+        return Err("the switch could be undone, so the handler would not be bound by it".to_owned());
     }
     Ok(())
 }
@@ -145,8 +216,7 @@ fn become_user(identity: &Identity) -> io::Result<()> {
 /// A copy in memory that nobody can change: a file that only its owner may execute can be executed by another user so.
 fn sealed_copy(path: &Path) -> io::Result<OwnedFd> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let fd = rustix::fs::memfd_create(name.as_str(), MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-    let mut copy = File::from(fd);
+    let mut copy = File::from(executable_memory(&name)?);
     io::copy(&mut File::open(path)?, &mut copy)?;
     copy.flush()?;
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
@@ -154,9 +224,19 @@ fn sealed_copy(path: &Path) -> io::Result<OwnedFd> {
     Ok(copy.into())
 }
 
+/// A file in memory that may be executed. Where `vm.memfd_noexec` is 1 that must be said; kernels before 6.3 do not
+/// know the word (`memfd_create(2)`).
+fn executable_memory(name: &str) -> rustix::io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    match rustix::fs::memfd_create(name, flags | MemfdFlags::EXEC) {
+        Err(rustix::io::Errno::INVAL) => rustix::fs::memfd_create(name, flags),
+        other => other,
+    }
+}
+
 /// Why the kernel does not execute a file, in words: its error alone says "no such file" of a file that is there
 /// when the interpreter is missing.
-pub(crate) fn refusal_in_words(path: &Path, error: &io::Error) -> String {
+fn refusal_in_words(path: &Path, error: &io::Error) -> String {
     let interpreter = interpreter_of(path);
     match (error.kind(), interpreter) {
         (io::ErrorKind::NotFound, Some(interpreter)) => {

@@ -11,7 +11,7 @@ mod bench;
 use std::fs;
 
 use bench::{Bench, finish, is_running, number_in, until};
-use handler_runner::{Adopted, Ending, Runner};
+use handler_runner::{Adopted, Ending, Runner, StartError};
 
 #[test]
 fn a_run_is_found_again_and_its_true_ending_arrives() {
@@ -71,6 +71,67 @@ fn without_its_keeper_a_handler_is_ended_and_the_run_is_lost() {
         assert_eq!(ending, Ending::Lost);
         until("the handler's end", || (!is_running(handler)).then_some(()));
     }
+}
+
+#[test]
+fn without_its_keeper_also_what_has_left_its_session_is_ended() {
+    let bench = Bench::new();
+    let (inner, outer) = (bench.path("inner"), bench.path("outer"));
+    let run = bench.start(&format!(
+        "setsid sh -c 'trap \"\" TERM HUP; echo $$ > {}; while :; do sleep 1; done' & echo $$ > {}; wait",
+        inner.display(),
+        outer.display()
+    ));
+    let (handler, daemon) = (number_in(&outer), number_in(&inner));
+    let another = bench.path("another");
+    let other = bench.start_with(&format!("echo $$ > {}; exec sleep 1000", another.display()), |request| {
+        request.label = "other".to_owned();
+    });
+    let bystander = number_in(&another);
+    let keeper = parent_of(handler);
+    std::process::Command::new("kill").arg("-9").arg(keeper.to_string()).status().unwrap();
+    let outcome = finish(run);
+    assert_eq!(outcome.ending, Ending::Lost);
+    for pid in [handler, daemon] {
+        until("the end of what is left", || (!is_running(pid)).then_some(()));
+    }
+    assert!(is_running(bystander), "what another run has started is not touched");
+    other.stop().unwrap();
+    finish(other);
+}
+
+#[test]
+fn a_run_that_has_not_been_released_is_not_started_a_second_time() {
+    let bench = Bench::new();
+    let counter = bench.path("counter");
+    let gate = bench.path("gate");
+    let run = bench.start(&format!(
+        "echo x >> {}; while [ ! -e {} ]; do sleep 0.01; done",
+        counter.display(),
+        gate.display()
+    ));
+    let again = || bench.runner.start(&bench::request("handler.sh")).unwrap_err();
+    assert!(matches!(again(), StartError::Held { label } if label == "run"), "while it runs");
+    fs::write(gate, "").unwrap();
+    finish(run);
+    assert!(matches!(again(), StartError::Held { .. }), "and after its end, whoever asks");
+    assert_eq!(fs::read_to_string(counter).unwrap(), "x\n");
+    bench.runner.release("run").unwrap();
+    finish(bench.runner.start(&bench::request("handler.sh")).unwrap());
+}
+
+#[test]
+fn a_start_that_failed_leaves_nothing_behind() {
+    let bench = Bench::new();
+    bench.handler("handler.sh", "#!/bin/sh\n");
+    let mut settings = bench.settings.clone();
+    settings.keeper_program = bench.path("no-such-keeper");
+    let error = Runner::new(settings).unwrap().start(&bench::request("handler.sh")).unwrap_err();
+    assert!(matches!(error, StartError::Keeper { .. }), "{error}");
+    assert!(bench.runner.labels().unwrap().is_empty());
+    let slot = bench.settings.run_directory.join("0");
+    let left: Vec<_> = fs::read_dir(slot).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["records"]);
 }
 
 #[test]

@@ -50,15 +50,27 @@ fn the_environment_is_built_from_nothing() {
     let bench = Bench::new();
     let outcome = bench.run_with("exec /usr/bin/env", |request| {
         request.environment = vec![("JOB_ID".into(), "j".into()), ("LANG".into(), "de_DE".into())];
+        request.environment.push(("HANDLER_RUN".into(), "of another".into()));
     });
     let found: BTreeMap<&str, &str> =
         outcome.stdout.tail.lines().filter_map(|line| line.split_once('=')).collect();
     let names: Vec<&str> = found.keys().copied().collect();
-    let wanted =
-        ["HANDLER_PATH", "HANDLER_SCRATCH", "HOME", "JOB_ID", "LANG", "LOGNAME", "PATH", "PWD", "USER"];
+    let wanted = [
+        "HANDLER_PATH",
+        "HANDLER_RUN",
+        "HANDLER_SCRATCH",
+        "HOME",
+        "JOB_ID",
+        "LANG",
+        "LOGNAME",
+        "PATH",
+        "PWD",
+        "USER",
+    ];
     assert!(names.iter().all(|name| wanted.contains(name) || *name == "_"), "{names:?}");
     assert_eq!(found["PATH"], "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     assert_eq!((found["JOB_ID"], found["LANG"]), ("j", "de_DE"), "what is added wins");
+    assert_eq!(found["HANDLER_RUN"].len(), 16, "but not over the mark by which processes are found");
 }
 
 #[test]

@@ -2,9 +2,9 @@
 //! is said here is what a job would be rejected with.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use handler_runner::{Place, Program, Refusal, Runner, Settings};
+use handler_runner::{Place, Program, Refusal, Settings};
 
 use super::words::to_check;
 use crate::chain::Chain;
@@ -37,14 +37,11 @@ pub(crate) fn faults(jobs: &Jobs) -> Vec<Remark> {
         .take(MOST_NAMES)
         .collect();
     names.sort_unstable();
-    // Nothing is started, so any directory that is there will do for the runs.
-    let runner = match Runner::new(Settings::new(directory.clone(), directory.clone())) {
-        Ok(runner) => runner,
-        Err(error) => return vec![Remark::new(KEY, Chain(&error).to_string(), REFUSED)],
-    };
+    // Nothing is started, so no run needs a directory.
+    let settings = Settings::new(directory.clone(), PathBuf::new());
     let refusal = |name: &str| {
         let program = Program::Handler { name: name.to_owned(), place: Place::HandlerDirectory };
-        runner.check(&to_check(program, Vec::new(), None)).err()
+        handler_runner::check(&settings, &to_check(program, Vec::new(), None)).err()
     };
     // A name that is not there: what else is said about it concerns the directory.
     if let Some(refusal) = refusal(NO_HANDLER).filter(|refusal| !matches!(refusal, Refusal::NotFound { .. }))

@@ -1,0 +1,48 @@
+//! The processes of a handler, found and told to end. As subreaper the keeper is the ancestor of everything that the
+//! handler has started, whatever session or group that is in.
+
+use std::io;
+
+use rustix::process::Signal;
+
+use crate::process::{self, Stat};
+
+/// The tree is looked at so often while new processes are found in it. More would be a race against something that
+/// does nothing but fork; SIGKILL gets that in the end.
+const MOST_PASSES: usize = 10;
+
+/// All that lives of the handler, parents before children.
+pub(super) fn living() -> io::Result<Vec<Stat>> {
+    Ok(process::descendants(&process::all()?, rustix::process::getpid().as_raw_nonzero().get()))
+}
+
+/// SIGTERM to every process of the tree, once.
+///
+/// They are held still until all are known: otherwise a process could have a child between the look and the signal,
+/// which nobody would tell. What a handler starts afterwards to clean up with is left to do its work.
+pub(super) fn terminate() -> io::Result<()> {
+    let mut known: Vec<Stat> = Vec::new();
+    for _ in 0..MOST_PASSES {
+        let mut found = living()?;
+        found.retain(|one| !known.iter().any(|other| same(*one, *other)));
+        if found.is_empty() {
+            break;
+        }
+        process::tell(&found, Signal::STOP)?;
+        known.append(&mut found);
+    }
+    process::tell(&known, Signal::TERM)?;
+    // Children first, so that no parent sees one of them stopped. What had been stopped before can now heed too.
+    known.reverse();
+    process::tell(&known, Signal::CONT)
+}
+
+/// SIGKILL to every process of the tree that there is now.
+pub(super) fn kill() -> io::Result<()> {
+    process::tell(&living()?, Signal::KILL)
+}
+
+/// A number that is given out again has another start time.
+fn same(one: Stat, other: Stat) -> bool {
+    (one.pid, one.start_time) == (other.pid, other.start_time)
+}

@@ -1,0 +1,143 @@
+//! Runs of an earlier life: which there are, what has become of one, and letting go of it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::{Run, Runner};
+use crate::ending::Outcome;
+use crate::lost::end_without_keeper;
+use crate::process;
+use crate::slot::{self, Place, Process, Slot, Spec};
+
+/// How long a keeper that has just been started may take to write down who it is.
+const KEEPER_SAYS_WITHIN: Duration = Duration::from_secs(5);
+
+/// What became of a run that an earlier life of the agent has started.
+#[derive(Debug)]
+pub enum Adopted {
+    /// It is held by its keeper.
+    Running(Run),
+    /// It is over, or gone: the outcome says which.
+    Ended(Outcome),
+    /// There is no such run, or it never came to executing its handler; it never will now.
+    NeverStarted,
+}
+
+impl Runner {
+    /// Looks for a run of an earlier life. What is found not to run will never run afterwards.
+    pub fn adopt(&self, label: &str) -> io::Result<Adopted> {
+        let Some((slot, spec)) = self.slot_of(label)? else { return Ok(Adopted::NeverStarted) };
+        let records = slot.open_records(false)?;
+        let deadline = Instant::now() + KEEPER_SAYS_WITHIN;
+        loop {
+            if let Some(outcome) = slot::read_outcome(&records, spec.run)? {
+                return Ok(Adopted::Ended(outcome));
+            }
+            if slot::try_lock(&records)? {
+                // No keeper, and none can begin while the lock is ours.
+                return Self::without_keeper(&slot, &spec, &records);
+            }
+            if let Some(keeper) = slot::read_record::<Process>(&records, Place::Keeper, spec.run)? {
+                if let Some(pidfd) = open_pidfd(&keeper)? {
+                    return Ok(Adopted::Running(Run::new(slot, spec.run, pidfd, None)));
+                }
+            }
+            if Instant::now() >= deadline {
+                let what =
+                    format!("{}: somebody holds the lock and does not say who", slot.directory().display());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, what));
+            }
+            // The keeper has just begun, or is just about to be gone: both take moments.
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The keeper is gone. The caller holds the lock.
+    fn without_keeper(slot: &Slot, spec: &Spec, records: &File) -> io::Result<Adopted> {
+        if let Some(outcome) = slot::read_outcome(records, spec.run)? {
+            return Ok(Adopted::Ended(outcome));
+        }
+        let Some(handler) = slot::read_record::<Process>(records, Place::Started, spec.run)? else {
+            slot.clear()?;
+            return Ok(Adopted::NeverStarted);
+        };
+        Ok(Adopted::Ended(end_without_keeper(spec.run, &handler)?))
+    }
+
+    /// Frees what is kept of a run. To be called once its outcome has been saved elsewhere.
+    pub fn release(&self, label: &str) -> io::Result<()> {
+        match self.slot_of(label)? {
+            Some((slot, _)) => slot.clear(),
+            None => Ok(()),
+        }
+    }
+
+    /// The runs that have not been released. One whose file is damaged has lost its name and is left out.
+    pub fn labels(&self) -> io::Result<Vec<String>> {
+        let mut labels = Vec::new();
+        for slot in self.slots()? {
+            match slot.read_spec() {
+                Ok(spec) => labels.extend(spec.map(|spec| spec.label)),
+                Err(error) if slot::is_damage(&error) => {
+                    tracing::warn!(slot = %slot.directory().display(), %error, "What was to be run cannot be read");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(labels)
+    }
+
+    fn slot_of(&self, label: &str) -> io::Result<Option<(Slot, Spec)>> {
+        let mut damaged = None;
+        for slot in self.slots()? {
+            match slot.read_spec() {
+                Ok(Some(spec)) if spec.label == label => return Ok(Some((slot, spec))),
+                Ok(_) => {}
+                Err(error) if slot::is_damage(&error) => damaged = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        // The damaged one may be the one that was asked for: to say that there is none could make it run twice.
+        damaged.map_or(Ok(None), Err)
+    }
+
+    /// Whether a run of this name has not been released.
+    pub(super) fn holds(&self, label: &str) -> io::Result<bool> {
+        for slot in self.slots()? {
+            match slot.read_spec() {
+                Ok(Some(spec)) if spec.label == label => return Ok(true),
+                Ok(_) => {}
+                // It could be this one; but it must not keep every later run from starting.
+                Err(error) if slot::is_damage(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    fn slots(&self) -> io::Result<Vec<Slot>> {
+        let mut slots = Vec::new();
+        for entry in std::fs::read_dir(&self.settings.run_directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                slots.push(Slot::at(entry.path()));
+            }
+        }
+        Ok(slots)
+    }
+}
+
+/// A pidfd of this very process, if it is still there.
+fn open_pidfd(wanted: &Process) -> io::Result<Option<OwnedFd>> {
+    let Some(pid) = Pid::from_raw(wanted.pid) else { return Ok(None) };
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        // Looked at after opening: what the descriptor names can no longer change.
+        Ok(pidfd) => Ok(process::is_alive(wanted)?.then_some(pidfd)),
+        Err(rustix::io::Errno::SRCH) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,72 @@
+//! A run in hand: waiting for it, stopping it, reading its outcome.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::Child;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::process::{Signal, pidfd_send_signal};
+
+use crate::ending::{Ending, Halt, Outcome};
+use crate::lost::end_without_keeper;
+use crate::slot::{self, Place, Process, Slot};
+
+/// A run that is held by a keeper.
+#[derive(Debug)]
+pub struct Run {
+    slot: Slot,
+    number: u64,
+    pidfd: OwnedFd,
+    /// Only if this very process has started the keeper.
+    child: Option<Child>,
+    stop_asked: AtomicBool,
+}
+
+impl Run {
+    pub(super) fn new(slot: Slot, number: u64, pidfd: OwnedFd, child: Option<Child>) -> Self {
+        Self { slot, number, pidfd, child, stop_asked: AtomicBool::new(false) }
+    }
+
+    /// Has the handler stopped: TERM to its whole tree, KILL after the grace period. Returns at once; the end comes
+    /// as always.
+    pub fn stop(&self) -> io::Result<()> {
+        self.stop_asked.store(true, Ordering::Relaxed);
+        match pidfd_send_signal(&self.pidfd, Signal::TERM) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A copy of the keeper's pidfd, to wait with: it becomes readable when the run is over.
+    pub fn pidfd(&self) -> io::Result<OwnedFd> {
+        self.pidfd.try_clone()
+    }
+
+    /// Reads how the run ended. To be called when the pidfd is readable; before that it waits.
+    pub fn finish(mut self) -> io::Result<Outcome> {
+        if let Some(child) = &mut self.child {
+            child.wait()?;
+        }
+        let records = self.slot.open_records(false)?;
+        if let Some(outcome) = slot::read_outcome(&records, self.number)? {
+            return Ok(outcome);
+        }
+        match slot::read_record::<Process>(&records, Place::Started, self.number)? {
+            Some(handler) => end_without_keeper(self.number, &handler),
+            // A keeper that does not hold back its signals yet is ended by them; what counts is what was asked for.
+            None if self.stop_asked.into_inner() => {
+                Ok(Outcome::bare(Ending::Stopped { halt: Halt { death: None, forced: false } }))
+            }
+            None => {
+                let reason = "its keeper ended before it could start it".to_owned();
+                Ok(Outcome::bare(Ending::NeverStarted { reason }))
+            }
+        }
+    }
+}
+
+impl AsFd for Run {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}

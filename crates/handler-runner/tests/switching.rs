@@ -1,0 +1,79 @@
+//! Handlers of another user, where the way there is not smooth. Only root can switch.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it skips"
+)]
+
+mod bench;
+
+use std::process::Command;
+
+use bench::{Bench, finish, request};
+use handler_runner::{Adopted, Ending, Outcome, Runner};
+
+#[test]
+fn a_switch_that_could_be_undone_is_told_in_its_own_words() {
+    if !root_has("setpriv") {
+        return;
+    }
+    // So set, the kernel lets a process keep root's powers through a change of its user.
+    let outcome = as_nobody("id -u", &["setpriv", "--securebits", "+no_setuid_fixup"]);
+    let Ending::CouldNotStart { path, reason } = outcome.ending else { panic!("{outcome:?}") };
+    assert!(path.ends_with("handler.sh"));
+    assert_eq!(
+        reason,
+        "cannot switch to user \"nobody\": the switch could be undone, so the handler would not be bound by it"
+    );
+}
+
+#[test]
+fn a_switch_that_the_kernel_refuses_is_told_with_the_step() {
+    if !root_has("setpriv") {
+        return;
+    }
+    let outcome = as_nobody("id -u", &["setpriv", "--bounding-set", "-setgid"]);
+    let Ending::CouldNotStart { reason, .. } = outcome.ending else { panic!("{outcome:?}") };
+    assert!(reason.starts_with("cannot switch to user \"nobody\": its groups: EPERM"), "{reason}");
+}
+
+#[test]
+fn a_copy_in_memory_can_be_executed_where_that_has_to_be_said() {
+    if !root_has("unshare") || !std::path::Path::new("/proc/sys/vm/memfd_noexec").exists() {
+        return;
+    }
+    // A setting of the process namespace, so that nobody else has it.
+    let keeper = r#"echo 1 > /proc/sys/vm/memfd_noexec && exec "$@""#;
+    let outcome =
+        as_nobody("id -u", &["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", keeper, "keeper"]);
+    assert_eq!(outcome.ending, Ending::Exited { code: 0 }, "{outcome:?}");
+    assert_eq!(outcome.stdout.tail, "65534\n");
+}
+
+/// Runs a script as another user, its keeper started through the given command.
+fn as_nobody(script: &str, through: &[&str]) -> Outcome {
+    let bench = Bench::new();
+    bench.handler("handler.sh", &format!("#!/bin/sh\n{script}\n"));
+    let mut settings = bench.settings.clone();
+    settings.keeper_program = "/usr/bin/env".into();
+    let path = std::env::var("PATH").unwrap();
+    settings.keeper_arguments = vec![format!("PATH={path}").into()];
+    settings.keeper_arguments.extend(through.iter().map(Into::into));
+    settings.keeper_arguments.push(bench.settings.keeper_program.clone().into());
+    let mut request = request("handler.sh");
+    request.run_as_user = Some("nobody".to_owned());
+    let runner = Runner::new(settings).unwrap();
+    let outcome = finish(runner.start(&request).unwrap());
+    assert!(matches!(runner.adopt("run").unwrap(), Adopted::Ended(_)));
+    outcome
+}
+
+fn root_has(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").output().is_ok();
+    let able = there && rustix::process::geteuid().is_root();
+    if !able {
+        println!("skipped: only root can switch to another user, and {program} is needed");
+    }
+    able
+}
