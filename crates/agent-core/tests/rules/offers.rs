@@ -343,6 +343,32 @@ fn a_suspicion_ends_with_the_job_that_it_was_about() {
     assert_eq!(bench.deeds(), ["stop job-1 0.1"]);
 }
 
+/// A part of the service that lags behind may still offer it as it was before it was run.
+#[test]
+fn a_finished_execution_that_was_taken_for_a_new_one_is_recognised_by_its_version() {
+    let mut bench = Bench::finished();
+    bench.happens(Event::LinkUp);
+    bench.accepts("$next/get", &json!({"execution": offer(JOB, 1, &hello())}));
+    bench.inspected(None);
+    bench.deeds();
+    bench.rejects("job-1/update", "VersionMismatch", Some(("IN_PROGRESS", 4)));
+    assert_eq!(bench.deeds(), ["tell job-1 SUCCEEDED"]);
+    bench.updated("SUCCEEDED", 5);
+    assert_eq!(bench.started.len(), 1, "once, and not again");
+}
+
+#[test]
+fn an_older_execution_of_the_same_name_says_nothing_of_this_one() {
+    let mut bench = Bench::running();
+    bench.hears("notify", &json!({"timestamp": 1, "jobs": {}}));
+    let mut older = in_progress(JOB, 9);
+    older["queuedAt"] = json!(500);
+    bench.deeds();
+    bench.accepts("job-1/get", &json!({"execution": older}));
+    bench.passes(seconds(2));
+    assert_eq!(bench.deeds(), ["ask job-1"], "asked again, and not stopped");
+}
+
 /// C5, C6: documents and members that make the Device Client crash at every start.
 #[test]
 fn a_document_that_cannot_be_run_is_rejected_from_queued_by_name_of_the_member() {

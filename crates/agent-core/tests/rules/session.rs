@@ -150,3 +150,24 @@ fn over_a_link_that_takes_half_a_minute_answers_still_count() {
     }
     panic!("every answer has come too late");
 }
+
+#[test]
+fn after_an_answer_of_use_it_is_as_patient_as_at_first() {
+    let mut bench = Bench::with(settings(), &[]);
+    bench.happens(Event::LinkUp);
+    for _ in 0..8 {
+        bench.rejects("get", "RequestThrottled", None);
+        bench.rejects("$next/get", "RequestThrottled", None);
+        bench.passes(seconds(130));
+    }
+    bench.happens(Event::LinkUp);
+    bench.accepts("get", &json!({}));
+    bench.accepts("$next/get", &json!({}));
+    bench.happens(Event::LinkUp);
+    bench.deeds();
+    bench.passes(seconds(12));
+    let mut asked = bench.deeds();
+    asked.sort();
+    asked.dedup();
+    assert_eq!(asked, ["ask $next", "ask list"]);
+}
