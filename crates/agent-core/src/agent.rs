@@ -176,6 +176,17 @@ impl Agent {
         }
         self.keep_time(now, &mut out);
         self.speak(now, &mut out);
+        // Nobody waits for the tidying up, and after the end nothing is done.
+        out.sort_by_key(|effect| match effect {
+            Effect::Release { .. } => 1,
+            Effect::Exit => 2,
+            Effect::Save(_)
+            | Effect::Publish { .. }
+            | Effect::Inspect { .. }
+            | Effect::Start(_)
+            | Effect::Stop { .. }
+            | Effect::Adopt { .. } => 0,
+        });
         out
     }
 

@@ -143,7 +143,7 @@ impl Bench {
     pub(crate) fn reporting() -> Self {
         let mut bench = Self::running();
         bench.ends(exited(0));
-        assert_eq!(bench.deeds(), ["save decided SUCCEEDED", "release job-1 0.1", "tell job-1 SUCCEEDED"]);
+        assert_eq!(bench.deeds(), ["save decided SUCCEEDED", "tell job-1 SUCCEEDED", "release job-1 0.1"]);
         bench
     }
 

@@ -13,7 +13,7 @@ fn it_is_saved_before_it_is_spoken_and_before_it_is_started() {
     bench.updated("IN_PROGRESS", 2);
     assert_eq!(bench.deeds(), ["save starting job-1 0.1", "start job-1 0.1"]);
     bench.ends(exited(0));
-    assert_eq!(bench.deeds(), ["save decided SUCCEEDED", "release job-1 0.1", "tell job-1 SUCCEEDED"]);
+    assert_eq!(bench.deeds(), ["save decided SUCCEEDED", "tell job-1 SUCCEEDED", "release job-1 0.1"]);
     bench.updated("SUCCEEDED", 3);
     assert_eq!(bench.deeds(), ["save closed"]);
 }
@@ -152,8 +152,12 @@ fn a_version_of_an_earlier_attempt_is_taken_over() {
     let mut bench = Bench::announcing(settings(), &hello());
     bench.deeds();
     bench.rejects("job-1/update", "VersionMismatch", Some(("IN_PROGRESS", 2)));
-    assert_eq!(bench.deeds(), ["tell job-1 IN_PROGRESS"], "and nothing is started by that");
+    let asked = ["ask job-1", "tell job-1 IN_PROGRESS"];
+    assert_eq!(bench.deeds(), asked, "and nothing is started by that");
     assert_eq!(bench.update()["expectedVersion"], 2);
+    let mut known = offer(JOB, 2, &hello());
+    known["status"] = json!("IN_PROGRESS");
+    bench.accepts("job-1/get", &json!({"execution": known}));
     bench.updated("IN_PROGRESS", 3);
     bench.ends(exited(0));
     assert_eq!(bench.update()["expectedVersion"], 3);
@@ -243,10 +247,10 @@ fn one_update_at_a_time_and_the_last_word_last() {
         bench.deeds(),
         [
             "save ended job-1 0.1",
-            "release job-1 0.1",
             "save starting job-1 1.1",
             "start job-1 1.1",
-            "tell job-1 IN_PROGRESS"
+            "tell job-1 IN_PROGRESS",
+            "release job-1 0.1"
         ]
     );
     bench.ends(exited(0));

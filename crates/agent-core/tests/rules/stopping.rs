@@ -32,7 +32,7 @@ fn with_terminate_the_handler_is_stopped_and_that_is_reported_before_the_end() {
     assert_eq!(bench.deeds(), ["stop job-1 0.1"]);
     bench.passes(seconds(3));
     bench.ends(outcome(Ending::Stopped { killed: false }, ""));
-    assert_eq!(bench.deeds(), ["save decided FAILED", "release job-1 0.1", "tell job-1 FAILED"]);
+    assert_eq!(bench.deeds(), ["save decided FAILED", "tell job-1 FAILED", "release job-1 0.1"]);
     assert!(bench.detail("reason").contains("the agent was told to end"));
     bench.updated("FAILED", 3);
     assert_eq!(bench.deeds(), ["save closed", "exit"]);
@@ -69,7 +69,7 @@ fn a_handler_is_told_to_stop_once_for_however_many_reasons() {
     bench.rejects("job-1/get", "TerminalStateReached", None);
     assert_eq!(bench.deeds(), ["stop job-1 0.1", "ask job-1"]);
     bench.ends(outcome(Ending::Stopped { killed: false }, ""));
-    assert_eq!(bench.deeds(), ["save closed", "exit", "release job-1 0.1"]);
+    assert_eq!(bench.deeds(), ["save closed", "release job-1 0.1", "exit"]);
 }
 
 #[test]

@@ -238,11 +238,11 @@ fn a_lost_handler_is_run_again_only_by_its_policy_and_so_often() {
     bench.ends(outcome(Ending::Lost, ""));
     assert_eq!(
         bench.deeds(),
-        ["save ended job-1 0.1", "release job-1 0.1", "tell job-1 IN_PROGRESS"],
+        ["save ended job-1 0.1", "tell job-1 IN_PROGRESS", "release job-1 0.1"],
         "the service has to agree once more"
     );
     bench.updated("IN_PROGRESS", 3);
     assert_eq!(bench.deeds(), ["save starting job-1 0.2", "start job-1 0.2"]);
     bench.ends(outcome(Ending::Interrupted, ""));
-    assert_eq!(bench.deeds(), ["save decided FAILED", "release job-1 0.2", "tell job-1 FAILED"]);
+    assert_eq!(bench.deeds(), ["save decided FAILED", "tell job-1 FAILED", "release job-1 0.2"]);
 }
