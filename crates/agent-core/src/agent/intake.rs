@@ -245,6 +245,16 @@ impl Agent {
         confirmed
     }
 
+    /// A version that is taken over before anything was started is of an earlier attempt, or of another execution that
+    /// bears the name: the start waits until the service has said which.
+    fn doubt_foreign_version(&mut self, code: ErrorCode, now: BootTime) {
+        let disputed = matches!(code, ErrorCode::VersionMismatch | ErrorCode::InvalidStateTransition);
+        let Work::Busy(execution) = &self.work else { return };
+        if disputed && matches!(execution.phase, Phase::Announcing { .. }) {
+            self.doubt.due_at(now);
+        }
+    }
+
     /// An execution that was taken for a new one under an old name has turned out to be the old one: its version has
     /// not begun anew.
     fn recognise_finished(&mut self, now: BootTime) {
@@ -270,7 +280,10 @@ impl Agent {
         };
         log_refusal(&RequestTopic::Update(job.clone()), rejection);
         match owed.rejected(rejection, now, dice) {
-            Reaction::Again => self.recognise_finished(now),
+            Reaction::Again => {
+                self.doubt_foreign_version(rejection.code, now);
+                self.recognise_finished(now);
+            }
             Reaction::Doubt => self.doubt.restart_at(now),
             Reaction::Over => self.over_at_service(now, out),
             Reaction::Done => {
