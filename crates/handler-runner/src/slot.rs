@@ -5,6 +5,8 @@
 //! of the run that it belongs to, so that the file is used again for the next run without being cleared. The keeper
 //! holds a lock on it for as long as it lives.
 
+mod scratch;
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
@@ -148,7 +150,7 @@ impl Slot {
     /// Frees the slot. The spec goes last: as long as it is there, so is the knowledge of the scratch directory.
     pub(crate) fn clear(&self) -> io::Result<()> {
         if let Some(spec) = self.read_spec()? {
-            ignore_missing(remove_scratch(&spec.scratch))?;
+            ignore_missing(scratch::remove(&spec.scratch))?;
         }
         ignore_missing(fs::remove_file(self.spec_path()))
     }
@@ -157,25 +159,6 @@ impl Slot {
 /// Whether reading a spec failed because of what stands in it: damage, or the form of another version.
 pub(crate) fn is_damage(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
-}
-
-/// Removes a handler's directory with all that is in it, unless something is mounted there.
-fn remove_scratch(scratch: &Path) -> io::Result<()> {
-    // The table of mounts knows no symbolic links; the state directory of a service may be one.
-    let scratch = scratch.canonicalize()?;
-    if let Some(mount) = mount_below(&scratch, &fs::read_to_string("/proc/self/mountinfo")?) {
-        let what = format!("{}: still mounted, so it is not removed", mount.display());
-        return Err(io::Error::new(io::ErrorKind::ResourceBusy, what));
-    }
-    fs::remove_dir_all(scratch)
-}
-
-/// What a handler has mounted at or below its directory: to remove that would remove what is mounted there.
-///
-/// Mount points are the fifth field of a line (`proc_pid_mountinfo(5)`); blanks in them are written as `\040`.
-fn mount_below(directory: &Path, mountinfo: &str) -> Option<PathBuf> {
-    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
-    points.map(|point| PathBuf::from(point.replace("\\040", " "))).find(|point| point.starts_with(directory))
 }
 
 fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
@@ -306,15 +289,6 @@ mod tests {
             records.write_all_at(&torn, Place::Ended.offset()).unwrap();
             assert_eq!(read_outcome(&records, 1).unwrap(), None, "cut at {cut}");
         }
-    }
-
-    #[test]
-    fn what_is_mounted_in_a_scratch_directory_is_seen() {
-        let table = "1 0 0:1 / / rw - ext4 /dev/a rw\n2 1 0:2 / /run/0/scratch-1/a\\040b rw - tmpfs t rw\n";
-        let found = |directory: &str| mount_below(Path::new(directory), table);
-        assert_eq!(found("/run/0/scratch-1"), Some(PathBuf::from("/run/0/scratch-1/a b")));
-        assert_eq!(found("/run/0/scratch-10"), None);
-        assert_eq!(found("/run/0/scratch"), None);
     }
 
     #[test]
