@@ -511,8 +511,10 @@ impl World {
         let params = json!({"thingName": THING, "jobId": run.execution.job.as_str(),
             "executionNumber": run.execution.number.get()});
         let described = self.service.control("DescribeJobExecution", params, EpochMillis(self.now)).result;
-        let status =
-            described.ok().map(|it| it["execution"]["status"].as_str().unwrap_or_default().to_owned());
+        // Another execution may bear the name by now.
+        let meant = described.ok().map(|mut it| it["execution"].take());
+        let meant = meant.filter(|it| it["queuedAt"].as_i64() == Some(run.execution.queued_at.0));
+        let status = meant.and_then(|it| it["status"].as_str().map(str::to_owned));
         assert_ne!(
             status.as_deref(),
             Some("QUEUED"),
