@@ -1,6 +1,6 @@
 //! A board, its link and the service, in one thread and in virtual time.
 
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use agent_core::journal::{Record, State, Verdict};
@@ -78,6 +78,12 @@ pub(crate) struct World {
     coming: BinaryHeap<std::cmp::Reverse<(u64, u64, Coming)>>,
     order: u64,
     jobs: u64,
+    /// When the executions of each job were queued, in seconds.
+    created: BTreeMap<String, Vec<i64>>,
+    /// Executions, by job and second of queueing, that the service has agreed to be in progress.
+    agreed: BTreeSet<(String, i64)>,
+    /// Those that the agent has heard of in this life.
+    heard_of: BTreeSet<(String, i64)>,
     /// What the agent has decided, as saved.
     decided: BTreeMap<ExecutionId, Verdict>,
     work_at: (u64, u32),
@@ -105,6 +111,9 @@ impl World {
             coming: BinaryHeap::new(),
             order: 0,
             jobs: 0,
+            created: BTreeMap::new(),
+            agreed: BTreeSet::new(),
+            heard_of: BTreeSet::new(),
             decided: BTreeMap::new(),
             work_at: (0, 0),
             story: Vec::new(),
@@ -153,6 +162,10 @@ impl World {
     pub(crate) fn control(&mut self, operation: &str, params: &Value) -> Option<Value> {
         self.replica = (self.service.clone(), self.now);
         let outcome = self.service.control(operation, params.clone(), EpochMillis(self.now));
+        if let ("CreateJob", Ok(_), Some(job)) = (operation, &outcome.result, params["jobId"].as_str()) {
+            let second = EpochMillis(self.now).seconds().0;
+            self.created.entry(job.to_owned()).or_default().push(second);
+        }
         self.tell(|| {
             format!("{operation} {params}: {}", if outcome.result.is_ok() { "done" } else { "refused" })
         });
@@ -180,6 +193,7 @@ impl World {
             self.link_is_up = false;
             self.link += 1;
             self.life += 1;
+            self.heard_of.clear();
             let wait = self.dice.between(100, 10 * MINUTE);
             self.later(wait, Coming::AgentStarts);
         }
@@ -329,6 +343,7 @@ impl World {
             Coming::ToAgent { link, topic, payload } => {
                 if link == self.link && self.link_is_up {
                     self.tell(|| format!("  agent hears {topic} {}", String::from_utf8_lossy(&payload)));
+                    self.note_news(&payload);
                     self.event(Event::Message { topic, payload });
                 }
             }
@@ -371,6 +386,7 @@ impl World {
             self.service.device_message(topic, payload, EpochMillis(self.now))
         };
         if let Some(reply) = answer.reply {
+            self.note_agreement(&reply);
             self.send_over(link, &reply.topic, &reply.payload);
         }
         for message in answer.publications {
@@ -506,18 +522,41 @@ impl World {
         self.later(ends, Coming::HandlerEnds { run: run.clone(), kind, stderr_lines });
     }
 
-    /// Whatever has become of it since: the service has once agreed that it is in progress.
-    fn assert_agreed(&mut self, run: &RunId) {
-        let params = json!({"thingName": THING, "jobId": run.execution.job.as_str(),
-            "executionNumber": run.execution.number.get()});
-        let described = self.service.control("DescribeJobExecution", params, EpochMillis(self.now)).result;
-        // Another execution may bear the name by now.
-        let meant = described.ok().map(|mut it| it["execution"].take());
-        let meant = meant.filter(|it| it["queuedAt"].as_i64() == Some(run.execution.queued_at.0));
-        let status = meant.and_then(|it| it["status"].as_str().map(str::to_owned));
-        assert_ne!(
-            status.as_deref(),
-            Some("QUEUED"),
+    /// What the service has taken as in progress, it has agreed to: the newest execution of that name.
+    fn note_agreement(&mut self, reply: &Message) {
+        let Some(job) =
+            reply.topic.strip_suffix("/update/accepted").and_then(|topic| topic.rsplit('/').next())
+        else {
+            return;
+        };
+        if let Some(queued_at) = self.created.get(job).and_then(|times| times.last()) {
+            self.agreed.insert((job.to_owned(), *queued_at));
+        }
+    }
+
+    /// News of an execution reach the agent: from now on it can tell it from older ones of the same name.
+    fn note_news(&mut self, payload: &[u8]) {
+        let text = String::from_utf8_lossy(payload);
+        for (job, times) in self.created.iter().filter(|(_, times)| times.len() > 1) {
+            for queued_at in times {
+                let named = text.contains(&format!("\"jobId\":\"{job}\""))
+                    && text.contains(&format!("\"queuedAt\":{queued_at}"));
+                if named {
+                    self.heard_of.insert((job.clone(), *queued_at));
+                }
+            }
+        }
+    }
+
+    /// Whatever has become of it since: the service has agreed that this execution is in progress. Only if its name
+    /// has been given to a new one, and no news of that have come, may that one's agreement be taken for its own.
+    fn assert_agreed(&self, run: &RunId) {
+        let (job, queued_at) = (run.execution.job.to_string(), run.execution.queued_at.0);
+        let newer = (job.clone(), queued_at + 1)..=(job.clone(), i64::MAX);
+        let taken_for_it = self.agreed.range(newer.clone()).next().is_some();
+        let knows_better = self.heard_of.range(newer).next().is_some();
+        assert!(
+            self.agreed.contains(&(job, queued_at)) || taken_for_it && !knows_better,
             "{run} starts before the service agreed\n{}",
             self.story()
         );
