@@ -17,7 +17,7 @@ mod world;
 use agent_core::Ending;
 use jobs_protocol::{ExecutionStatus, ReportedStatus};
 use serde_json::json;
-use world::{CALM, Listed, Weather, World};
+use world::{CALM, LATEST, Listed, Weather, World};
 
 /// Worlds in an ordinary test run.
 const WORLDS: u64 = 1500;
@@ -167,7 +167,7 @@ fn stormy_world(seed: u64) -> World {
                     world.control("DeleteJob", &json!({"jobId": job, "force": true}));
                     if dice.per_mille(600) {
                         // The same id and number once more, for another execution.
-                        world.passes(dice.between(1_000, 20_000));
+                        world.passes(dice.between(LATEST, 2 * LATEST));
                         world.create_job_named(&job);
                     }
                 }

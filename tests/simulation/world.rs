@@ -21,6 +21,10 @@ const HOUR: u64 = 60 * MINUTE;
 const STEP_LIMIT: u64 = HOUR;
 /// For so long a change may be unknown to the part of the service that answers a read.
 const LAG: u64 = 5 * SECOND;
+/// Messages are this late at most. What goes over the wire names an execution by job id and number alone, and by the
+/// second of its queueing at best: what is older than a namesake of its execution could be taken for that one's, and
+/// nothing on the device's side could tell. So a name is given anew only after this time.
+pub(crate) const LATEST: u64 = 2 * MINUTE;
 /// More work than this at one moment is a loop.
 const MOST_AT_ONE_MOMENT: u32 = 500;
 
@@ -116,7 +120,7 @@ impl World {
             heard_of: BTreeSet::new(),
             decided: BTreeMap::new(),
             work_at: (0, 0),
-            story: Vec::new(),
+            story: vec![format!("seed {seed}")],
         };
         world.later(0, Coming::AgentStarts);
         world
@@ -412,13 +416,13 @@ impl World {
         let mut times = Vec::new();
         if !self.dice.per_mille(self.weather.lose) {
             times.push(if self.dice.per_mille(self.weather.delay) {
-                self.dice.between(1, 40 * SECOND)
+                self.dice.between(1, LATEST)
             } else {
                 20
             });
         }
         if self.dice.per_mille(self.weather.repeat) {
-            times.push(self.dice.between(1, 2 * MINUTE));
+            times.push(self.dice.between(1, LATEST));
         }
         times
     }
