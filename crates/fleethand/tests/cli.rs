@@ -83,6 +83,22 @@ fn an_unknown_key_is_an_error_for_the_check() {
     assert!(!said.text.contains("_note"), "{}", said.text);
 }
 
+/// An operator who has set one counts on it: to go on with a warning would be to run more than was allowed.
+#[test]
+fn a_restriction_that_cannot_be_held_keeps_the_agent_from_starting() {
+    for (restriction, key) in [
+        (r#""allowed-users": ["deploy"],"#, "jobs.allowed-users"),
+        (r#""allowed-paths": [],"#, "jobs.allowed-paths"),
+        (r#""allow-commands": false,"#, "jobs.allow-commands"),
+    ] {
+        let bench = Bench::new();
+        bench.config(&GOOD.replacen(r#""jobs": {"#, &format!(r#""jobs": {{{restriction}"#), 1));
+        let said = bench.run(&["--config-file", bench.file()]);
+        assert_eq!(said.code, 78, "{}", said.text);
+        assert!(said.text.contains(&format!("{key}: this restriction is not there yet")), "{}", said.text);
+    }
+}
+
 #[test]
 fn what_is_not_json_is_reported_with_line_and_column() {
     let bench = Bench::new();
