@@ -361,6 +361,9 @@ fn assert_spoilt(bench: &Bench, sum: &str, what: &str) {
 
 // --- the device
 
+/// Brings a fault about.
+type Spoil = fn(&Bench);
+
 #[test]
 fn a_healthy_device_gives_one_good_line_for_each_check() {
     let bench = Bench::healthy();
@@ -376,7 +379,7 @@ fn a_healthy_device_gives_one_good_line_for_each_check() {
 
 #[test]
 fn each_fault_of_a_device_is_told_and_fails_the_check() {
-    let rows: [(&str, fn(&Bench)); 9] = [
+    let rows: [(&str, Spoil); 9] = [
         ("bad: the root file system is mounted read-only\n", |bench| {
             bench.proc("mounts", "rootfs / rootfs rw 0 0\n/dev/mmcblk0p2 / ext4 ro,noatime 0 0\n");
         }),
