@@ -375,6 +375,9 @@ pub enum MalformedMessage {
     /// A request topic: those go the other way.
     #[error("a request topic carries nothing for a device")]
     NotForDevices,
+    /// Every message is an object; a list would otherwise be read as its members in order.
+    #[error("the payload is not a JSON object")]
+    NotAnObject,
     /// Not JSON, or not of the form.
     #[error("the payload is not what the topic promises")]
     Payload(#[source] serde_json::Error),
@@ -383,6 +386,10 @@ pub enum MalformedMessage {
 impl ServiceMessage {
     /// Reads a payload as what its topic says it is.
     pub fn parse(topic: JobsTopic, payload: &[u8]) -> Result<Self, MalformedMessage> {
+        let is_blank = |byte: &&u8| b" \t\r\n".contains(*byte);
+        if payload.iter().find(|byte| !is_blank(byte)) != Some(&b'{') {
+            return Err(MalformedMessage::NotAnObject);
+        }
         let parsed = match topic {
             JobsTopic::Request(_) => return Err(MalformedMessage::NotForDevices),
             JobsTopic::Accepted(RequestTopic::GetPending) => {
@@ -404,5 +411,22 @@ impl ServiceMessage {
             JobsTopic::NotifyNext => serde_json::from_slice(payload).map(Self::NotifyNext),
         };
         parsed.map_err(MalformedMessage::Payload)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_object_is_no_message() {
+        for payload in ["", " ", "[]", "[1]", "null", "7", "\"text\"", "\u{feff}{}", "{", "{}}"] {
+            for topic in
+                [JobsTopic::Notify, JobsTopic::NotifyNext, JobsTopic::Accepted(RequestTopic::GetPending)]
+            {
+                assert!(ServiceMessage::parse(topic, payload.as_bytes()).is_err(), "{payload:?}");
+            }
+        }
+        assert!(ServiceMessage::parse(JobsTopic::NotifyNext, b" \n{}").is_ok());
     }
 }

@@ -30,6 +30,8 @@ fn bad_input_does_nothing_and_is_logged_once() {
         ("\u{1b}[2J\u{7}", other),
         ("$aws/things/t1/jobs/notify-next", "not JSON".to_owned()),
         ("$aws/things/t1/jobs/notify-next", String::new()),
+        ("$aws/things/t1/jobs/notify-next", "[]".to_owned()),
+        ("$aws/things/t1/jobs/notify", "[1, {}]".to_owned()),
         ("$aws/things/t1/jobs/notify-next", r#"{"execution": 5}"#.to_owned()),
         ("$aws/things/t1/jobs/notify-next", r#"{"execution": {}}"#.to_owned()),
         ("$aws/things/t1/jobs/notify-next", missing("jobId")),
