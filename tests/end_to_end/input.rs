@@ -98,14 +98,16 @@ fn what_is_ignored_is_logged_once_with_what_was_wrong() {
     let daemon = start(&board);
     works(&desk, "before");
     let unasked = br#"{"clientToken":"nobody-asked","timestamp":1}"#;
-    wire.say(&topic("notify-next"), b"no JSON");
+    wire.say(&topic("notify-next"), b"{no JSON");
+    wire.say(&topic("notify"), b"[]");
     wire.say("$aws/things/another/jobs/notify-next", b"{}");
     wire.say(&topic("before/update/accepted"), unasked);
     wire.say("elsewhere", b"{}");
     works(&desk, "after");
     let log = daemon.log();
     let complaints = [
-        ["Message ignored", "notify-next", "expected ident"],
+        ["Message ignored", "notify-next", "key must be a string"],
+        ["Message ignored", "\"notify\"", "not a JSON object"],
         ["another thing", "another", ""],
         ["Answer ignored", "before/update/accepted", "nobody-asked"],
         ["Message ignored", "elsewhere", ""],

@@ -31,8 +31,9 @@ impl Agent {
         let message = match ServiceMessage::parse(kind, payload) {
             Ok(message) => message,
             Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                warn!(topic, bytes = payload.len(), %error, %cause, "Message ignored");
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                // Without a cause the field is left out.
+                warn!(topic, bytes = payload.len(), %error, cause, "Message ignored");
                 return;
             }
         };
