@@ -4,6 +4,7 @@
 mod input;
 mod jobs;
 mod lifecycle;
+mod restrictions;
 mod trust;
 
 use std::path::{Path, PathBuf};

@@ -18,6 +18,10 @@ pub struct Settings {
     pub default_allow_std_err_flat: Option<u64>,
     /// The same for a step of the steps form.
     pub default_allow_std_err_step: Option<u64>,
+    /// Whether the handler of a flat document gets the user as its first argument.
+    pub user_argument_flat: bool,
+    /// The same for the handlers of the steps form.
+    pub user_argument_steps: bool,
     /// How long a step may run if its handler has no limit of its own.
     pub step_timeout: Duration,
     /// Between TERM and KILL.
@@ -81,6 +85,8 @@ impl Settings {
             environment: Vec::new(),
             default_allow_std_err_flat: Some(0),
             default_allow_std_err_step: None,
+            user_argument_flat: false,
+            user_argument_steps: true,
             step_timeout: Duration::from_secs(24 * 60 * 60),
             grace: Duration::from_secs(10),
             handlers: BTreeMap::new(),

@@ -3,6 +3,8 @@
 
 use std::io::{self, Write};
 
+use handler_runner::Allowed;
+
 use crate::chain::Chain;
 use crate::config::{self, ConfigError, Flags, Loaded, Remark, Surroundings};
 use crate::exit::Exit;
@@ -56,9 +58,25 @@ fn describe(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
         None => writeln!(out, "read no file")?,
     }
     writeln!(out, "thing {} at {} port {}", config.thing_name, config.endpoint, config.port)?;
-    if config.jobs.enabled {
-        writeln!(out, "handlers in {}", config.jobs.handler_directory.display())
-    } else {
-        writeln!(out, "jobs are switched off: none will be taken")
+    if !config.jobs.enabled {
+        return writeln!(out, "jobs are switched off: none will be taken");
+    }
+    writeln!(out, "handlers in {}", config.jobs.handler_directory.display())?;
+    let Allowed { users, directories, commands } = &config.jobs.allowed;
+    let users = listed(users.as_deref(), "user", "users", " but the agent's own");
+    let directories: Option<Vec<String>> = directories
+        .as_ref()
+        .map(|directories| directories.iter().map(|each| each.display().to_string()).collect());
+    let directories = listed(directories.as_deref(), "directory", "directories", " but the handlers' own");
+    let commands = if *commands { "commands too" } else { "no commands" };
+    writeln!(out, "documents may name {users}, {directories}; {commands}")
+}
+
+/// What documents may name, in words.
+fn listed(list: Option<&[String]>, one: &str, several: &str, but: &str) -> String {
+    match list {
+        None => format!("any {one}"),
+        Some([]) => format!("no {one}{but}"),
+        Some(list) => format!("no {several}{but} and {}", list.join(", ")),
     }
 }

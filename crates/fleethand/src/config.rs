@@ -106,11 +106,7 @@ pub(crate) fn load(flags: &Flags, surroundings: &Surroundings) -> Result<Loaded,
     let source =
         file.as_ref().map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());
     for key in unknown.into_iter().chain(merged.unknown) {
-        if RESTRICTIONS.contains(&key.as_str()) {
-            extra_complaints.push(no_such_protection(&key, &source));
-        } else {
-            faults.push(unknown_key(&key, &source));
-        }
+        faults.push(unknown_key(&key, &source));
     }
     let mut judgement = checked::judge(&merged.value, surroundings);
     judgement.notices.extend(
@@ -157,14 +153,6 @@ fn no_file(places: &[PathBuf]) -> Remark {
     let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
     let what = format!("no configuration file was found (looked for: {})", places.join(", "));
     Remark::new("--config-file", what, "name the file")
-}
-
-/// Keys of restrictions that this version does not know how to hold: whoever has set one counts on it.
-const RESTRICTIONS: [&str; 3] = ["jobs.allowed-users", "jobs.allowed-paths", "jobs.allow-commands"];
-
-fn no_such_protection(key: &str, source: &str) -> Remark {
-    let what = format!("this restriction is not there yet, and would protect nothing (in {source})");
-    Remark::new(key, what, "remove it, knowing that")
 }
 
 fn unknown_key(key: &str, source: &str) -> Remark {

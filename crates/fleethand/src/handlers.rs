@@ -22,7 +22,7 @@ use crate::config::Jobs;
 use crate::readiness::Readiness;
 pub(crate) use faults::faults;
 use orphans::Orphans;
-use words::{bare, looked_at, outcome_of, request, told};
+use words::{bare, looked_at, not_started, outcome_of, refused, request, told};
 
 /// The first argument of the process that holds a handler.
 const KEEPER: &str = "keeper";
@@ -74,7 +74,9 @@ impl Handlers {
     /// left alone until it is adopted; all others are stopped, and waited for within reason.
     pub(crate) async fn new(jobs: &Jobs, state: &Path, saved: &State) -> Result<Self, OpenError> {
         let directory = state.join(RUN_DIRECTORY);
-        let runner = Runner::new(Settings::new(jobs.handler_directory.clone(), directory.clone()))?;
+        let mut settings = Settings::new(jobs.handler_directory.clone(), directory.clone());
+        settings.allowed = jobs.allowed.clone();
+        let runner = Runner::new(settings)?;
         let expected = expected(saved).map(ToString::to_string);
         let mut orphans = Orphans::stop_all(&runner, expected.as_deref())
             .map_err(|source| OpenError::Directory { path: directory, source })?;
@@ -86,7 +88,7 @@ impl Handlers {
     pub(crate) fn inspect(&self, steps: &[Step]) -> Option<Refused> {
         (0..).zip(steps).find_map(|(number, step)| {
             let refusal = self.runner.check(&looked_at(step)).err()?;
-            Some(Refused { step: number, reason: Chain(&refusal).to_string() })
+            Some(Refused { step: number, reason: refused(&refusal) })
         })
     }
 
@@ -103,7 +105,7 @@ impl Handlers {
                 None
             }
             Err(error) => {
-                let reason = Chain(&error).to_string();
+                let reason = not_started(&error);
                 tracing::debug!(run = %wanted.run, "Handler not started: {reason}");
                 Some(bare(Ending::CouldNotStart { reason }))
             }

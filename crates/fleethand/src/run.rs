@@ -138,6 +138,8 @@ fn core_settings(config: &Config) -> Settings {
         environment: jobs.environment.clone().into_iter().collect(),
         default_allow_std_err_flat: jobs.allow_std_err_flat,
         default_allow_std_err_step: jobs.allow_std_err_step,
+        user_argument_flat: jobs.user_argument_flat,
+        user_argument_steps: jobs.user_argument_steps,
         step_timeout: jobs.step_timeout,
         grace: jobs.grace,
         handlers: jobs.handlers.clone(),

@@ -83,19 +83,46 @@ fn an_unknown_key_is_an_error_for_the_check() {
     assert!(!said.text.contains("_note"), "{}", said.text);
 }
 
-/// An operator who has set one counts on it: to go on with a warning would be to run more than was allowed.
 #[test]
-fn a_restriction_that_cannot_be_held_keeps_the_agent_from_starting() {
+fn users_and_directories_that_are_allowed_and_do_not_exist_are_found_by_the_check() {
+    let bench = Bench::new();
+    let jobs = |more: &str| GOOD.replacen(r#""jobs": {"#, &format!(r#""jobs": {{{more},"#), 1);
+    bench.config(&jobs(
+        r#""allowed-users": ["root", "no-such-user", "-u"], "allowed-paths": ["/usr/bin", "DIR/nowhere"]"#,
+    ));
+    let said = bench.run(&["check-config", "--config-file", bench.file()]);
+    assert_eq!(said.code, 78, "{}", said.text);
+    for part in [
+        "error: jobs.allowed-users: user `no-such-user` does not exist on this device",
+        "error: jobs.allowed-users: user `-u` does not exist on this device",
+        "error: jobs.allowed-paths: DIR/nowhere is no directory",
+    ] {
+        assert!(
+            said.text.contains(&part.replace("DIR", &bench.path(""))[..].replace("//", "/")),
+            "{}",
+            said.text
+        );
+    }
+    assert_eq!(said.text.matches("error: ").count(), 3, "{}", said.text);
+    bench.config(&jobs(r#""allowed-users": [], "allowed-paths": [], "allow-commands": false"#));
+    let said = bench.run(&["check-config", "--config-file", bench.file()]);
+    assert_eq!(said.code, 0, "{}", said.text);
+    assert!(said.text.contains("may name no user but the agent's own, no directory"), "{}", said.text);
+}
+
+#[test]
+fn a_restriction_of_a_wrong_type_keeps_the_agent_from_starting() {
     for (restriction, key) in [
-        (r#""allowed-users": ["deploy"],"#, "jobs.allowed-users"),
-        (r#""allowed-paths": [],"#, "jobs.allowed-paths"),
-        (r#""allow-commands": false,"#, "jobs.allow-commands"),
+        (r#""allowed-users": "deploy","#, "jobs.allowed-users"),
+        (r#""allowed-users": [1001],"#, "jobs.allowed-users[0]"),
+        (r#""allowed-paths": {},"#, "jobs.allowed-paths"),
+        (r#""allow-commands": "no","#, "jobs.allow-commands"),
     ] {
         let bench = Bench::new();
         bench.config(&GOOD.replacen(r#""jobs": {"#, &format!(r#""jobs": {{{restriction}"#), 1));
         let said = bench.run(&["--config-file", bench.file()]);
         assert_eq!(said.code, 78, "{}", said.text);
-        assert!(said.text.contains(&format!("{key}: this restriction is not there yet")), "{}", said.text);
+        assert!(said.text.contains(&format!("{key}: wrong type at line")), "{}", said.text);
     }
 }
 

@@ -26,5 +26,5 @@ mod user;
 pub use ending::{Captured, Death, Ending, Halt, Outcome};
 pub use keeper::keeper_main;
 pub use refusal::Refusal;
-pub use request::{DEFAULT_SEARCH_PATH, MAX_TAIL_CHARACTERS, Place, Program, Request, Settings};
-pub use runner::{Adopted, Checked, OpenError, Run, Runner, StartError, check};
+pub use request::{Allowed, DEFAULT_SEARCH_PATH, MAX_TAIL_CHARACTERS, Place, Program, Request, Settings};
+pub use runner::{Adopted, Checked, OpenError, Run, Runner, StartError, check, user_exists};

@@ -40,8 +40,15 @@ pub(crate) fn locate(program: &Program, settings: &Settings, agent: u32) -> Resu
                 Place::HandlerDirectory => in_handler_directory(name, &settings.handler_directory, agent)?
                     .ok_or_else(|| not_found(name, [&settings.handler_directory])),
                 Place::HandlerDirectoryThenPath => {
-                    if let Some(found) = in_handler_directory(name, &settings.handler_directory, agent)? {
+                    let directory = &settings.handler_directory;
+                    if let Some(found) = in_handler_directory(name, directory, agent)? {
                         return Ok(found);
+                    }
+                    if !settings.allowed.commands {
+                        return Err(Refusal::SearchNotAllowed {
+                            name: name.clone(),
+                            directory: directory.clone(),
+                        });
                     }
                     in_search_path(name, &settings.search_path, agent)?.ok_or_else(|| {
                         not_found(
@@ -50,15 +57,14 @@ pub(crate) fn locate(program: &Program, settings: &Settings, agent: u32) -> Resu
                         )
                     })
                 }
-                Place::Directory(directory) => {
-                    if !directory.is_absolute() {
-                        return Err(Refusal::RelativePath { path: directory.clone() });
-                    }
-                    system_program(&directory.join(name), agent)?.ok_or_else(|| not_found(name, [directory]))
-                }
+                Place::Directory(directory) => in_directory(name, directory, settings, agent)?
+                    .ok_or_else(|| not_found(name, [directory])),
             }
         }
         Program::Command { program } => {
+            if !settings.allowed.commands {
+                return Err(Refusal::CommandNotAllowed { program: program.clone() });
+            }
             let path = Path::new(program);
             if path.is_absolute() {
                 let parent = path.parent().unwrap_or(path).to_path_buf();
@@ -83,6 +89,48 @@ fn check_name(name: &str) -> Result<(), Refusal> {
         return Err(Refusal::Name { name: name.to_owned() });
     }
     Ok(())
+}
+
+/// In a directory that the request names. The handler directory keeps its rules by whatever path it is named.
+fn in_directory(
+    name: &str,
+    directory: &Path,
+    settings: &Settings,
+    agent: u32,
+) -> Result<Option<Located>, Refusal> {
+    if !directory.is_absolute() {
+        return Err(Refusal::RelativePath { path: directory.into() });
+    }
+    let wanted = normal(directory);
+    if wanted == normal(&settings.handler_directory) {
+        return in_handler_directory(name, &settings.handler_directory, agent);
+    }
+    let Some(list) = &settings.allowed.directories else {
+        return system_program(&directory.join(name), agent);
+    };
+    let not_allowed = |path: &Path| Refusal::DirectoryNotAllowed { path: path.into() };
+    let listed = list.iter().find(|listed| normal(listed) == wanted).ok_or_else(|| not_allowed(directory))?;
+    let path = directory.join(name);
+    let found = system_program(&path, agent)?;
+    // Links may have led elsewhere, and `..` behind a link is not what it looks like: what counts is what was reached.
+    match (&found, resolve(&path, agent)?, resolve(listed, agent)?) {
+        (None, _, _) => Ok(None),
+        (Some(_), Some(file), Some(listed)) if file.parent() == Some(&*listed) => Ok(found),
+        (Some(_), file, _) => Err(not_allowed(file.as_deref().unwrap_or(&path))),
+    }
+}
+
+/// An absolute path as it looks: `.` and doubled slashes are nothing, `..` takes a name away.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => normal.push(name),
+            Component::ParentDir => drop(normal.pop()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    normal
 }
 
 /// `None` if neither the directory nor the file is there to be judged.

@@ -121,6 +121,32 @@ pub enum Refusal {
         /// The user as asked for.
         user: String,
     },
+    /// The operator's list of users does not have it.
+    #[error("user {user:?} is not among the users that handlers may run as here")]
+    UserNotAllowed {
+        /// The user as asked for.
+        user: String,
+    },
+    /// The operator's list of directories does not have the one that was named, or the file lies somewhere else.
+    #[error("{} is not in one of the directories that may be named here", .path.display())]
+    DirectoryNotAllowed {
+        /// The directory as asked for; or the file that the handler turned out to be.
+        path: PathBuf,
+    },
+    /// The operator allows no programs but handlers.
+    #[error("{program:?} is a command, and only handlers may be run here")]
+    CommandNotAllowed {
+        /// The program as asked for.
+        program: String,
+    },
+    /// No such handler, and the operator does not allow the search to go on.
+    #[error("{name:?} was not found in {}, and only handlers may be run here, no programs of the system", .directory.display())]
+    SearchNotAllowed {
+        /// The name that was looked for.
+        name: String,
+        /// The handler directory.
+        directory: PathBuf,
+    },
     /// The agent's user may not become another one.
     #[error(
         "cannot run as user {user:?}: the agent runs as user {agent}, and only root can switch to another user"

@@ -71,6 +71,24 @@ pub struct Request {
     pub tail_characters: usize,
 }
 
+/// What the operator allows beyond the rules of permission; by default everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed {
+    /// Names or numbers of the users that a request may name; the agent's own needs no entry. `None`: any user.
+    pub users: Option<Vec<String>>,
+    /// The directories that a request may name, each for itself without what is beneath it; the handler directory
+    /// needs no entry. `None`: any directory.
+    pub directories: Option<Vec<PathBuf>>,
+    /// Whether programs may be run that are no handlers: [`Program::Command`], and what is found in the search path.
+    pub commands: bool,
+}
+
+impl Default for Allowed {
+    fn default() -> Self {
+        Self { users: None, directories: None, commands: true }
+    }
+}
+
 /// What is the same for all runs of one agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -87,11 +105,13 @@ pub struct Settings {
     pub search_path: Vec<PathBuf>,
     /// Added to the environment of every handler.
     pub environment: Vec<(String, String)>,
+    /// What may be run at all.
+    pub allowed: Allowed,
 }
 
 impl Settings {
-    /// Settings with the usual search path, nothing added to the environment, and this very program as the keeper,
-    /// behind the subcommand `keeper`.
+    /// Settings with the usual search path, nothing added to the environment, everything allowed, and this very program
+    /// as the keeper, behind the subcommand `keeper`.
     #[must_use]
     pub fn new(handler_directory: PathBuf, run_directory: PathBuf) -> Self {
         Self {
@@ -101,6 +121,7 @@ impl Settings {
             keeper_arguments: vec![OsString::from("keeper")],
             search_path: DEFAULT_SEARCH_PATH.iter().map(PathBuf::from).collect(),
             environment: Vec::new(),
+            allowed: Allowed::default(),
         }
     }
 }

@@ -237,6 +237,11 @@ pub fn check(settings: &Settings, request: &Request) -> Result<Checked, Refusal>
     look(settings, &user::agent()?, request).map(Checked::from)
 }
 
+/// Whether there is a user of this name or number on this machine.
+pub fn user_exists(user: &str) -> Result<bool, Refusal> {
+    user::exists(user)
+}
+
 fn look(
     settings: &Settings,
     agent: &Identity,
@@ -244,7 +249,7 @@ fn look(
 ) -> Result<(Located, Option<Identity>), Refusal> {
     check_texts(request, settings)?;
     let switch_to = match &request.run_as_user {
-        Some(wanted) => user::other_than(agent, wanted)?,
+        Some(wanted) => user::other_than(agent, wanted, settings.allowed.users.as_deref())?,
         None => None,
     };
     let located = locate(&request.program, settings, agent.uid)?;

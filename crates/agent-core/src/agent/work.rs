@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobs_protocol::VersionNumber;
-use jobs_protocol::document::{Action, JobDocument, Step};
+use jobs_protocol::document::{Action, Form, JobDocument, Step};
 use jobs_protocol::message::StepTimeout;
 use tracing::{debug, info, warn};
 
@@ -53,7 +53,7 @@ impl Agent {
         });
         info!(job = %run.execution, step = index + 1, attempt, name = %step.name.escape_debug(), "Step starts");
         let environment = self.environment_of(&run, &step);
-        let user_argument = matches!(step.action, Action::RunHandler { .. }) && self.is_steps_form();
+        let user_argument = self.gives_user_argument(&step.action);
         self.save(Record::StepStarting { run: run.clone() }, out);
         let grace = self.settings.grace;
         out.push(Effect::Start(Box::new(StepRun {
@@ -66,13 +66,14 @@ impl Agent {
         })));
     }
 
-    fn is_steps_form(&self) -> bool {
-        match &self.work {
-            Work::Busy(execution) => execution
-                .document
-                .as_ref()
-                .is_some_and(|document| document.form == jobs_protocol::document::Form::Steps),
-            Work::Idle | Work::Inspecting(_) => false,
+    /// Handlers of the two forms have grown up with different habits; a command never gets what it was not given.
+    fn gives_user_argument(&self, action: &Action) -> bool {
+        let Work::Busy(execution) = &self.work else { return false };
+        let form = execution.document.as_ref().map(|document| document.form);
+        match (action, form) {
+            (Action::RunHandler { .. }, Some(Form::Flat)) => self.settings.user_argument_flat,
+            (Action::RunHandler { .. }, Some(Form::Steps)) => self.settings.user_argument_steps,
+            (Action::RunHandler { .. }, None) | (Action::RunCommand { .. }, _) => false,
         }
     }
 

@@ -185,9 +185,24 @@ fn a_handler_knows_what_it_is_run_for_and_how_long_it_may_run() {
         assert!(run.environment.contains(&(name.to_owned(), value.to_owned())), "{name}");
     }
     assert_eq!((run.time_limit, run.grace), (seconds(30), seconds(10)));
-    assert!(!run.user_argument);
     assert_eq!(bench.update()["stepTimeoutInMinutes"], 16, "30 seconds and a quarter of an hour");
-    assert!(Bench::running_with(settings(), &steps(&[json!({})])).started[0].user_argument);
+}
+
+#[test]
+fn the_user_is_an_argument_of_handlers_in_the_form_for_which_the_operator_wants_it() {
+    let given = |settings: Settings, document: &Value| {
+        Bench::running_with(settings, document).started[0].user_argument
+    };
+    let (flat, handler) = (hello(), steps(&[json!({})]));
+    assert_eq!((given(settings(), &flat), given(settings(), &handler)), (false, true), "the defaults");
+    let mut turned = settings();
+    (turned.user_argument_flat, turned.user_argument_steps) = (true, false);
+    assert_eq!((given(turned.clone(), &flat), given(turned.clone(), &handler)), (true, false));
+    turned.user_argument_steps = true;
+    let command = json!({"version": "1.0", "steps": [
+        {"action": {"name": "a", "type": "runCommand", "input": {"command": "true"}}},
+    ]});
+    assert!(!given(turned, &command), "a command is no handler");
 }
 
 fn told_of_the_timer(seconds_left: i64) -> (Bench, Duration) {

@@ -19,15 +19,20 @@ pub(crate) const ENVIRONMENT_PREFIX: &str = "FLEETHAND_";
 const NOT_KEYS: [&str; 1] = [crate::perform::CRASH_HOOK];
 
 /// Keys that are no text. In the environment everything is text, and `42` may well be a thing's name, so what
-/// is read as a number or a switch is said here.
-const NOT_TEXT: [&str; 7] = [
+/// is read as a number, a switch or a list is said here.
+const NOT_TEXT: [&str; 12] = [
     "port",
     "logging.enable-sdk-logging",
     "jobs.enabled",
     "jobs.step-timeout-seconds",
     "jobs.grace-seconds",
+    "jobs.allowed-users",
+    "jobs.allowed-paths",
+    "jobs.allow-commands",
     "jobs.default-allow-std-err.flat",
     "jobs.default-allow-std-err.steps",
+    "jobs.user-argument.flat",
+    "jobs.user-argument.steps",
 ];
 
 /// Sections whose members have names of the operator's own. A variable's name cannot spell them (it has lost

@@ -81,7 +81,14 @@ pub(crate) struct RawJobs {
     pub(crate) on_stop: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) final_step: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) allowed_users: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) allowed_paths: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) allow_commands: Option<bool>,
     pub(crate) default_allow_std_err: RawAllowStdErr,
+    pub(crate) user_argument: RawUserArgument,
     pub(crate) facts: BTreeMap<String, String>,
     pub(crate) environment: BTreeMap<String, String>,
     /// By the handler's file name.
@@ -98,6 +105,18 @@ pub(crate) struct RawAllowStdErr {
     /// For each step of documents with `steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) steps: Option<i64>,
+}
+
+/// Section `jobs.user-argument`: whether handlers get the user as their first argument.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub(crate) struct RawUserArgument {
+    /// For documents with `operation`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) flat: Option<bool>,
+    /// For each `runHandler` step of documents with `steps`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) steps: Option<bool>,
 }
 
 /// One member of `jobs.handlers`.
@@ -168,7 +187,11 @@ pub(crate) fn defaults() -> RawConfig {
             grace_seconds: Some(10),
             on_stop: Some("keep".to_owned()),
             final_step: Some("on-success".to_owned()),
+            allowed_users: None,
+            allowed_paths: None,
+            allow_commands: Some(true),
             default_allow_std_err: RawAllowStdErr { flat: Some(0), steps: Some(-1) },
+            user_argument: RawUserArgument { flat: Some(false), steps: Some(true) },
             facts: BTreeMap::new(),
             environment: BTreeMap::new(),
             // The Device Client's reboot handler counts on being run again after the reboot.

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use agent_core::{Captured, Ending, Found, StepOutcome, StepRun};
-use handler_runner::{Outcome, Place, Program, Request};
+use handler_runner::{Outcome, Place, Program, Refusal, Request, StartError};
 use jobs_protocol::document::{Action, HandlerPath, Step};
 use jobs_protocol::limits::DETAILS_VALUE_UNITS;
+
+use crate::chain::Chain;
 
 /// A step as it is to be run.
 pub(super) fn request(wanted: &StepRun) -> Request {
@@ -45,6 +47,31 @@ pub(super) fn to_check(program: Program, arguments: Vec<String>, run_as_user: Op
         time_limit: Duration::ZERO,
         grace: Duration::ZERO,
         tail_characters: DETAILS_VALUE_UNITS,
+    }
+}
+
+/// Why a step may not be run; where a rule of the operator's is in the way, with its key.
+pub(super) fn refused(refusal: &Refusal) -> String {
+    use Refusal::{CommandNotAllowed, DirectoryNotAllowed, SearchNotAllowed, UserNotAllowed};
+    let key = if matches!(refusal, UserNotAllowed { .. }) {
+        "allowed-users"
+    } else if matches!(refusal, DirectoryNotAllowed { .. }) {
+        "allowed-paths"
+    } else if matches!(refusal, CommandNotAllowed { .. } | SearchNotAllowed { .. }) {
+        "allow-commands"
+    } else {
+        return Chain(refusal).to_string();
+    };
+    format!("{refusal} (jobs.{key} in the agent's configuration)")
+}
+
+/// Why a run was not started.
+pub(super) fn not_started(error: &StartError) -> String {
+    match error {
+        StartError::Refused(refusal) => refused(refusal),
+        StartError::Held { .. } | StartError::Files { .. } | StartError::Keeper { .. } => {
+            Chain(error).to_string()
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agent_core::{FinalStep, HandlerPolicy, OnInterruption, OnStop};
+use handler_runner::Allowed;
 
 use super::Judge;
 use crate::config::raw::{self, RawHandler, RawJobs};
@@ -23,6 +24,12 @@ pub(crate) struct Jobs {
     pub(crate) on_stop: OnStop,
     /// When the final step of a document is run.
     pub(crate) final_step: FinalStep,
+    /// Which users, directories and commands documents may name.
+    pub(crate) allowed: Allowed,
+    /// Whether the handler of a flat document gets the user as its first argument.
+    pub(crate) user_argument_flat: bool,
+    /// The same for the handlers of the steps form.
+    pub(crate) user_argument_steps: bool,
     /// Lines on standard error that a flat document tolerates if it does not say; `None`: any number.
     pub(crate) allow_std_err_flat: Option<u64>,
     /// The same for a step of the steps form.
@@ -37,6 +44,20 @@ pub(crate) struct Jobs {
 
 /// Seven days: with the quarter of an hour on top this is the longest step timer the service takes.
 const STEP_TIMEOUT_MOST: i64 = 10_080 * 60 - 15 * 60;
+
+/// What a handler reads in these is the agent's word.
+const SET_BY_THE_AGENT: [&str; 10] = [
+    "JOB_ID",
+    "THING_NAME",
+    "EXECUTION_NUMBER",
+    "STEP_NAME",
+    "STEP_INDEX",
+    "ATTEMPT",
+    "USER_ARGUMENT",
+    "HANDLER_PATH",
+    "HANDLER_SCRATCH",
+    "HANDLER_RUN",
+];
 
 impl Judge<'_> {
     pub(super) fn jobs(&mut self, raw: &RawJobs) -> Option<Jobs> {
@@ -61,7 +82,12 @@ impl Judge<'_> {
         let steps = self.lines("jobs.default-allow-std-err.steps", allowed.steps);
         let handlers: Vec<_> =
             raw.handlers.iter().map(|(name, handler)| self.handler(name, handler)).collect();
+        let allowed = self.allowed(raw);
         for (name, value) in &raw.environment {
+            if SET_BY_THE_AGENT.contains(&name.as_str()) {
+                let key = format!("jobs.environment.{name}");
+                self.complain(&key, "this variable is set by the agent itself", "give yours another name");
+            }
             if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
                 let key = format!("jobs.environment.{}", name.escape_debug());
                 self.complain(&key, "no environment can hold this variable", "leave out `=` and NUL");
@@ -72,6 +98,9 @@ impl Judge<'_> {
             final_step: final_step?,
             allow_std_err_flat: flat?,
             allow_std_err_step: steps?,
+            allowed: allowed?,
+            user_argument_flat: raw.user_argument.flat.unwrap_or(false),
+            user_argument_steps: raw.user_argument.steps.unwrap_or(true),
             facts: raw.facts.clone(),
             environment: raw.environment.clone(),
             handlers: handlers.into_iter().collect::<Option<_>>()?,
@@ -79,6 +108,25 @@ impl Judge<'_> {
             handler_directory: directory?,
             step_timeout: Duration::from_secs(step_timeout?),
             grace: Duration::from_secs(grace?),
+        })
+    }
+
+    /// What documents may name. Whether the users and the directories exist is no question of the configuration: they
+    /// may come later.
+    fn allowed(&mut self, raw: &RawJobs) -> Option<Allowed> {
+        if raw.allowed_users.iter().flatten().any(String::is_empty) {
+            self.complain("jobs.allowed-users", "holds an empty name", "give names or numbers of users");
+        }
+        let paths = raw.allowed_paths.as_ref();
+        let directories: Option<Vec<Option<PathBuf>>> =
+            paths.map(|paths| paths.iter().map(|path| self.path("jobs.allowed-paths", path)).collect());
+        Some(Allowed {
+            users: raw.allowed_users.clone(),
+            directories: match directories {
+                Some(directories) => Some(directories.into_iter().collect::<Option<_>>()?),
+                None => None,
+            },
+            commands: raw.allow_commands.unwrap_or(true),
         })
     }
 

@@ -105,6 +105,21 @@ fn every_rule_names_its_key_and_what_was_found() {
             "no environment",
         ),
         (
+            |raw| drop(raw.jobs.environment.insert("JOB_ID".into(), "mine".into())),
+            "jobs.environment.JOB_ID",
+            "is set by the agent itself",
+        ),
+        (
+            |raw| raw.jobs.allowed_users = Some(vec!["deploy".into(), String::new()]),
+            "jobs.allowed-users",
+            "an empty name",
+        ),
+        (
+            |raw| raw.jobs.allowed_paths = Some(vec!["/opt/h".into(), "handlers".into()]),
+            "jobs.allowed-paths",
+            "`handlers` is not a whole path",
+        ),
+        (
             |raw| drop(raw.jobs.handlers.insert("../x".into(), RawHandler::default())),
             "jobs.handlers.../x",
             "is no file name",
@@ -143,6 +158,24 @@ fn the_defaults_are_those_of_the_core() {
     assert_eq!(believed.final_step, core.final_step);
     assert_eq!(believed.allow_std_err_flat, core.default_allow_std_err_flat);
     assert_eq!(believed.allow_std_err_step, core.default_allow_std_err_step);
+    assert_eq!(believed.user_argument_flat, core.user_argument_flat);
+    assert_eq!(believed.user_argument_steps, core.user_argument_steps);
+    assert_eq!(believed.allowed, handler_runner::Allowed::default());
+}
+
+#[test]
+fn an_empty_list_allows_nothing_and_is_not_the_same_as_none() {
+    let allowed = config(|raw| {
+        raw.jobs.allowed_users = Some(vec![]);
+        raw.jobs.allowed_paths = Some(vec![]);
+        raw.jobs.allow_commands = Some(false);
+    })
+    .jobs
+    .allowed;
+    assert_eq!((allowed.users, allowed.directories, allowed.commands), (Some(vec![]), Some(vec![]), false));
+    let directories =
+        config(|raw| raw.jobs.allowed_paths = Some(vec!["~/h".into()])).jobs.allowed.directories;
+    assert_eq!(directories, Some(vec!["/home/me/h".into()]));
 }
 
 #[test]

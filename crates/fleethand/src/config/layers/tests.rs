@@ -29,6 +29,19 @@ fn two_underscores_are_a_level_and_one_is_a_hyphen() {
 }
 
 #[test]
+fn a_list_in_the_environment_is_written_as_json() {
+    let merged = |text: &str| {
+        let env = variables(&[("FLEETHAND_JOBS__ALLOWED_USERS", text)]);
+        merge(&RawConfig::default(), env, &RawConfig::default(), None)
+    };
+    let users = merged(r#"["deploy", "1001"]"#).unwrap().value.jobs.allowed_users;
+    assert_eq!(users, Some(vec!["deploy".to_owned(), "1001".to_owned()]));
+    assert_eq!(merged("[]").unwrap().value.jobs.allowed_users, Some(vec![]));
+    let error = merged("deploy").unwrap_err().to_string();
+    assert!(error.starts_with("FLEETHAND_JOBS__ALLOWED_USERS: "), "{error}");
+}
+
+#[test]
 fn a_thing_may_be_called_42_in_the_environment() {
     let env = variables(&[("FLEETHAND_THING_NAME", "42"), ("FLEETHAND_KEY", "true")]);
     let merged = merge(&RawConfig::default(), env, &RawConfig::default(), None).unwrap().value;
