@@ -90,7 +90,11 @@ impl Handlers {
 }
 
 pub(crate) fn outcome(ending: Ending, stderr_lines: u64) -> StepOutcome {
-    let stderr =
-        Captured { tail: "e\n".repeat(stderr_lines as usize), bytes: 2 * stderr_lines, lines: stderr_lines };
+    let stderr = Captured {
+        tail: "e\n".repeat(stderr_lines as usize),
+        bytes: 2 * stderr_lines,
+        lines: stderr_lines,
+        ..Captured::default()
+    };
     StepOutcome { ending, stdout: Captured::default(), stderr, left_behind: 0 }
 }

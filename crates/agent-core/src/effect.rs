@@ -65,4 +65,6 @@ pub struct StepRun {
     pub time_limit: Duration,
     /// Between TERM and KILL.
     pub grace: Duration,
+    /// Whether the beginning of its output is kept as well.
+    pub keep_head: bool,
 }

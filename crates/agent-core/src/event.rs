@@ -81,6 +81,9 @@ pub struct StepOutcome {
 /// What was kept of a stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Captured {
+    /// Its first 1024 characters as far as they are not in the tail, if they were to be kept.
+    #[serde(default)]
+    pub head: String,
     /// Its last 1024 characters.
     pub tail: String,
     /// How many bytes there were in all.

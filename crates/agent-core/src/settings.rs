@@ -32,6 +32,8 @@ pub struct Settings {
     pub on_stop: OnStop,
     /// When the final step of a document is run.
     pub final_step: FinalStep,
+    /// What is reported of a job whose document does not say.
+    pub details: Details,
 }
 
 /// What holds for one handler.
@@ -75,6 +77,19 @@ pub enum FinalStep {
     Always,
 }
 
+/// Which status details a report has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Details {
+    /// `reason`, `stderr` and, if the document asks for it, `stdout`: of both the end.
+    #[default]
+    Tail,
+    /// Beginning and end of both, over several keys, and how many bytes there were.
+    HeadAndTail,
+    /// The three keys of the Device Client, in its way: the reason begins with its words, and standard output is
+    /// sent unless the document says no.
+    DeviceClient,
+}
+
 impl Settings {
     /// The defaults, for one thing.
     #[must_use]
@@ -92,6 +107,7 @@ impl Settings {
             handlers: BTreeMap::new(),
             on_stop: OnStop::default(),
             final_step: FinalStep::default(),
+            details: Details::default(),
         }
     }
 }

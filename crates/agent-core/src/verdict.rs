@@ -3,13 +3,12 @@
 //! SUCCEEDED is said only if every step that had to pass exited 0 within its limits and with no more lines on
 //! standard error than are allowed.
 
-use jobs_protocol::details::{Text, last_units};
+use jobs_protocol::ReportedStatus;
 use jobs_protocol::document::{Form, JobDocument, Step};
-use jobs_protocol::limits::DETAILS_VALUE_UNITS;
-use jobs_protocol::{ReportedStatus, StatusDetails};
 
 use crate::journal::Verdict;
-use crate::{Ending, FinalStep, Settings, StepOutcome};
+use crate::report::{details_for, report};
+use crate::{Details, Ending, FinalStep, Settings, StepOutcome};
 
 /// A step that has ended: its index, and how.
 pub(crate) type Ended = (u32, StepOutcome);
@@ -35,6 +34,7 @@ pub(crate) fn step_at(document: &JobDocument, index: u32) -> Option<&Step> {
 /// Decides what follows. `ended` holds the last outcome of each step that was run, in order.
 pub(crate) fn what_follows(document: &JobDocument, ended: &[Ended], settings: &Settings) -> Next {
     let final_index = u32::try_from(document.steps.len()).unwrap_or(u32::MAX);
+    let details = details_for(document, settings.details);
     let failure = ended.iter().find_map(|(index, outcome)| {
         let step = step_at(document, *index)?;
         judge(document, *index, step, outcome, settings).err().filter(|_| !step.ignore_step_failure)
@@ -43,7 +43,7 @@ pub(crate) fn what_follows(document: &JobDocument, ended: &[Ended], settings: &S
     let final_is_due = document.final_step.is_some() && last != Some(final_index);
     match failure {
         Some(_) if final_is_due && settings.final_step == FinalStep::Always => Next::Run(final_index),
-        Some(reason) => Next::Verdict(report(ReportedStatus::Failed, &reason, document, ended)),
+        Some(reason) => Next::Verdict(report(ReportedStatus::Failed, &reason, document, ended, details)),
         None => {
             let next = last.map_or(0, |index| index + 1);
             if step_at(document, next).is_some() {
@@ -54,6 +54,7 @@ pub(crate) fn what_follows(document: &JobDocument, ended: &[Ended], settings: &S
                     &success(document, ended, settings),
                     document,
                     ended,
+                    details,
                 ))
             }
         }
@@ -68,19 +69,19 @@ fn judge(
     outcome: &StepOutcome,
     settings: &Settings,
 ) -> Result<(), String> {
-    let who = subject(document, index, step);
+    let sentence = |what: &str| sentence(document, index, step, settings, what);
     if outcome.ending != (Ending::Exited { code: 0 }) {
-        return Err(format!("{who} {}", words(&outcome.ending)));
+        return Err(sentence(&words(&outcome.ending)));
     }
     let default = match document.form {
         Form::Flat => settings.default_allow_std_err_flat,
         Form::Steps => settings.default_allow_std_err_step,
     };
     match step.allow_std_err.or(default) {
-        Some(allowed) if outcome.stderr.lines > allowed => Err(format!(
-            "{who} exited with status: 0, but wrote {} to standard error where {allowed} are allowed (allowStdErr)",
+        Some(allowed) if outcome.stderr.lines > allowed => Err(sentence(&format!(
+            "exited with status: 0, but wrote {} to standard error where {allowed} are allowed (allowStdErr)",
             plural(outcome.stderr.lines, "line")
-        )),
+        ))),
         _ => Ok(()),
     }
 }
@@ -101,8 +102,17 @@ fn success(document: &JobDocument, ended: &[Ended], settings: &Settings) -> Stri
     reason
 }
 
-/// Who ended: the job in the flat form, a step by number and name otherwise.
-fn subject(document: &JobDocument, index: u32, step: &Step) -> String {
+/// Who ended, and how. With the details of the Device Client the sentence begins as that client's does.
+fn sentence(document: &JobDocument, index: u32, step: &Step, settings: &Settings, what: &str) -> String {
+    let who = subject(document, index, step);
+    match (document.form, details_for(document, settings.details)) {
+        (Form::Steps, Details::DeviceClient) => format!("Job {what}; this was {who}"),
+        _ => format!("{who} {what}"),
+    }
+}
+
+/// The job in the flat form, a step by number and name otherwise.
+pub(crate) fn subject(document: &JobDocument, index: u32, step: &Step) -> String {
     match document.form {
         Form::Flat => "Job".to_owned(),
         Form::Steps if index as usize == document.steps.len() => {
@@ -170,36 +180,4 @@ fn signal_name(signal: i32) -> &'static str {
         31 => " (SIGSYS)",
         _ => "",
     }
-}
-
-/// A refusal: nothing has run.
-pub(crate) fn rejected(reason: &str) -> Verdict {
-    Verdict {
-        status: ReportedStatus::Rejected,
-        details: StatusDetails::default().with("reason", reason, Text::Readable),
-    }
-}
-
-/// An execution that this agent did not start, or of which it knows nothing more.
-pub(crate) fn interrupted(reason: &str) -> Verdict {
-    Verdict {
-        status: ReportedStatus::Failed,
-        details: StatusDetails::default().with("reason", reason, Text::Readable),
-    }
-}
-
-fn report(status: ReportedStatus, reason: &str, document: &JobDocument, ended: &[Ended]) -> Verdict {
-    let first: String = reason.chars().take(DETAILS_VALUE_UNITS / 2).collect();
-    let mut details = StatusDetails::default().with("reason", &first, Text::Readable);
-    details = details.with("stderr", &tail(ended, |outcome| &outcome.stderr.tail), Text::Readable);
-    if document.include_std_out {
-        details = details.with("stdout", &tail(ended, |outcome| &outcome.stdout.tail), Text::Readable);
-    }
-    Verdict { status, details }
-}
-
-/// The end of what all steps wrote, one after the other.
-fn tail(ended: &[Ended], of: impl Fn(&StepOutcome) -> &String) -> String {
-    let all: String = ended.iter().map(|(_, outcome)| of(outcome).as_str()).collect();
-    last_units(&all, DETAILS_VALUE_UNITS).to_owned()
 }

@@ -7,6 +7,7 @@ mod cli;
 mod clock;
 mod clock_watch;
 mod config;
+mod device_facts;
 mod exit;
 mod handlers;
 mod journal_file;

@@ -9,6 +9,7 @@ use agent_core::{Agent, Settings};
 use crate::chain::Chain;
 use crate::clock_watch::ClockWatch;
 use crate::config::{self, Config, ConfigError, Flags, Remark, Surroundings};
+use crate::device_facts;
 use crate::exit::Exit;
 use crate::handlers::{self, Handlers};
 use crate::journal_file::{JournalFile, SaveError};
@@ -134,7 +135,7 @@ fn core_settings(config: &Config) -> Settings {
     let jobs = &config.jobs;
     Settings {
         thing_name: config.thing_name.clone(),
-        facts: jobs.facts.clone(),
+        facts: device_facts::all(config),
         environment: jobs.environment.clone().into_iter().collect(),
         default_allow_std_err_flat: jobs.allow_std_err_flat,
         default_allow_std_err_step: jobs.allow_std_err_step,
@@ -145,5 +146,6 @@ fn core_settings(config: &Config) -> Settings {
         handlers: jobs.handlers.clone(),
         on_stop: jobs.on_stop,
         final_step: jobs.final_step,
+        details: jobs.details,
     }
 }

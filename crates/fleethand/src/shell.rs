@@ -26,6 +26,7 @@ pub(crate) struct Shell {
 }
 
 /// What woke the loop.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is used up at once")]
 enum Woken {
     Event(Event),
     Signal(Heard),

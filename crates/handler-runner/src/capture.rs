@@ -1,25 +1,27 @@
-//! What is kept of a stream: its end, and how much there was. Flat memory whatever flows through.
+//! What is kept of a stream: its beginning, its end, and how much there was. Flat memory whatever flows through.
 
 use crate::ending::Captured;
 
-/// The end of a stream, in bytes, with counts.
+/// Beginning and end of a stream, in bytes, with counts.
 #[derive(Debug)]
-pub(crate) struct Tail {
-    /// In UTF-16 units.
-    units: usize,
-    /// In bytes: enough for so many units.
-    keep: usize,
-    kept: Vec<u8>,
+pub(crate) struct Kept {
+    head: Head,
+    tail: Tail,
     bytes: u64,
     line_feeds: u64,
     ends_in_line_feed: bool,
 }
 
-impl Tail {
-    pub(crate) fn new(units: usize) -> Self {
-        // A unit is at most three bytes of UTF-8, and a character may be cut at the front.
-        let keep = units * 3 + 3;
-        Self { units, keep, kept: Vec::new(), bytes: 0, line_feeds: 0, ends_in_line_feed: true }
+impl Kept {
+    /// Keeps so many UTF-16 units of the beginning and of the end.
+    pub(crate) fn new(head_units: usize, tail_units: usize) -> Self {
+        Self {
+            head: Head { units: head_units, kept: Vec::new() },
+            tail: Tail { units: tail_units, kept: Vec::new() },
+            bytes: 0,
+            line_feeds: 0,
+            ends_in_line_feed: true,
+        }
     }
 
     pub(crate) fn push(&mut self, chunk: &[u8]) {
@@ -27,42 +29,100 @@ impl Tail {
         self.bytes += chunk.len() as u64;
         self.line_feeds += memchr::memchr_iter(b'\n', chunk).count() as u64;
         self.ends_in_line_feed = *last == b'\n';
-        let chunk = &chunk[chunk.len().saturating_sub(self.keep)..];
-        // Room for twice as much, so that the bytes move once in a while and not at every push.
-        if self.kept.len() + chunk.len() > 2 * self.keep {
-            let surplus = (self.kept.len() + chunk.len()).saturating_sub(self.keep).min(self.kept.len());
-            self.kept.drain(..surplus);
-        }
-        self.kept.extend_from_slice(chunk);
+        self.head.push(chunk);
+        self.tail.push(chunk);
     }
 
     pub(crate) fn finish(&self) -> Captured {
-        let mut end = &self.kept[self.kept.len().saturating_sub(self.keep)..];
-        if self.bytes > end.len() as u64 {
-            // The front may be the rest of a character that was cut.
-            let rest = end.iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count();
-            end = &end[rest..];
-        }
-        let text = String::from_utf8_lossy(end);
+        let (tail, taken) = self.tail.finish(self.bytes);
+        // Nothing stands in both.
+        let before = usize::try_from(self.bytes - taken as u64).unwrap_or(usize::MAX);
         Captured {
-            tail: last_units(&text, self.units).to_owned(),
+            head: self.head.finish(before),
+            tail,
             bytes: self.bytes,
             lines: self.line_feeds + u64::from(!self.ends_in_line_feed),
         }
     }
 }
 
-/// The end of a text, at most so many UTF-16 units, cut between characters.
-fn last_units(text: &str, units: usize) -> &str {
-    let mut left = units;
-    let mut start = text.len();
-    for (at, c) in text.char_indices().rev() {
-        match left.checked_sub(c.len_utf16()) {
-            Some(rest) => (left, start) = (rest, at),
-            None => break,
-        }
+/// A unit is at most three bytes of UTF-8, and a character may be cut at the end.
+const fn bytes_for(units: usize) -> usize {
+    if units == 0 { 0 } else { units * 3 + 3 }
+}
+
+#[derive(Debug)]
+struct Head {
+    units: usize,
+    kept: Vec<u8>,
+}
+
+impl Head {
+    fn push(&mut self, chunk: &[u8]) {
+        let room = bytes_for(self.units) - self.kept.len();
+        self.kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
     }
-    &text[start..]
+
+    /// The characters that begin in the first `before` bytes of the stream.
+    fn finish(&self, before: usize) -> String {
+        let mut left = self.units;
+        let mut text = String::new();
+        for (_, c) in characters(&self.kept[..self.kept.len().min(before)]) {
+            match left.checked_sub(c.len_utf16()) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+            text.push(c);
+        }
+        text
+    }
+}
+
+#[derive(Debug)]
+struct Tail {
+    units: usize,
+    kept: Vec<u8>,
+}
+
+impl Tail {
+    fn push(&mut self, chunk: &[u8]) {
+        let keep = bytes_for(self.units);
+        let chunk = &chunk[chunk.len().saturating_sub(keep)..];
+        // Room for twice as much, so that the bytes move once in a while and not at every push.
+        if self.kept.len() + chunk.len() > 2 * keep {
+            let surplus = (self.kept.len() + chunk.len()).saturating_sub(keep).min(self.kept.len());
+            self.kept.drain(..surplus);
+        }
+        self.kept.extend_from_slice(chunk);
+    }
+
+    /// The last characters of a stream of so many bytes, and how many bytes they were.
+    fn finish(&self, of: u64) -> (String, usize) {
+        let mut end = &self.kept[self.kept.len().saturating_sub(bytes_for(self.units))..];
+        if of > end.len() as u64 {
+            // The front may be the rest of a character that was cut.
+            let rest = end.iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count();
+            end = &end[rest..];
+        }
+        let all: Vec<_> = characters(end).collect();
+        let (mut left, mut taken, mut start) = (self.units, 0, all.len());
+        for (at, (bytes, c)) in all.iter().enumerate().rev() {
+            match left.checked_sub(c.len_utf16()) {
+                Some(rest) => (left, taken, start) = (rest, taken + bytes, at),
+                None => break,
+            }
+        }
+        (all[start..].iter().map(|(_, c)| c).collect(), taken)
+    }
+}
+
+/// The characters of a text, each with the number of bytes it came from; what is no UTF-8 is U+FFFD.
+fn characters(bytes: &[u8]) -> impl Iterator<Item = (usize, char)> {
+    bytes.utf8_chunks().flat_map(|chunk| {
+        let broken = chunk.invalid().len();
+        let valid = chunk.valid().chars().map(|c| (c.len_utf8(), c));
+        valid.chain((broken > 0).then_some((broken, char::REPLACEMENT_CHARACTER)))
+    })
 }
 
 #[cfg(test)]
@@ -70,7 +130,7 @@ mod tests {
     use super::*;
 
     fn captured(chunks: &[&[u8]]) -> Captured {
-        let mut tail = Tail::new(8);
+        let mut tail = Kept::new(0, 8);
         for chunk in chunks {
             tail.push(chunk);
         }
@@ -108,12 +168,43 @@ mod tests {
 
     #[test]
     fn memory_stays_flat_under_a_flood() {
-        let mut tail = Tail::new(1024);
+        let mut kept = Kept::new(1024, 1024);
         for _ in 0..10_000 {
-            tail.push(&[b'x'; 70]);
-            tail.push(&[b'\n'; 9000]);
-            assert!(tail.kept.capacity() < 64 * 1024);
+            kept.push(&[b'x'; 70]);
+            kept.push(&[b'\n'; 9000]);
+            assert!(kept.head.kept.capacity() + kept.tail.kept.capacity() < 64 * 1024);
         }
-        assert_eq!(tail.finish().lines, 90_000_000);
+        assert_eq!(kept.finish().lines, 90_000_000);
+    }
+
+    #[test]
+    fn head_and_tail_are_all_of_a_short_stream_and_nothing_stands_in_both() {
+        let text = "ä€😀b".repeat(8);
+        for length in 0..=text.chars().count() {
+            let text: String = text.chars().take(length).collect();
+            for size in 1..9 {
+                let mut kept = Kept::new(8, 8);
+                text.as_bytes().chunks(size).for_each(|chunk| kept.push(chunk));
+                let Captured { head, tail, bytes, .. } = kept.finish();
+                assert!(text.starts_with(&head) && text.ends_with(&tail), "{text}: {head} {tail}");
+                assert_eq!(bytes, text.len() as u64);
+                let units = text.encode_utf16().count();
+                if units <= 15 {
+                    assert_eq!(format!("{head}{tail}"), text);
+                }
+                assert!(head.encode_utf16().count() <= 8 && tail.encode_utf16().count() <= 8);
+                assert!(units < 20 || head.encode_utf16().count() + tail.encode_utf16().count() >= 14);
+            }
+        }
+    }
+
+    #[test]
+    fn the_head_of_what_is_no_text_is_as_short_as_asked_for() {
+        let mut kept = Kept::new(8, 8);
+        for _ in 0..100 {
+            kept.push(&[0xff, 0xe2, 0x82]);
+        }
+        let Captured { head, tail, .. } = kept.finish();
+        assert_eq!((head.chars().count(), tail.chars().count()), (8, 8));
     }
 }

@@ -39,6 +39,9 @@ impl Outcome {
 /// What was kept of one stream, and how much there was.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Captured {
+    /// The first characters, as far as they were to be kept and do not stand in the tail.
+    #[serde(default)]
+    pub head: String,
     /// The last characters, cut on a character boundary; bytes that are not UTF-8 are replaced by U+FFFD.
     pub tail: String,
     /// How many bytes the handler wrote.

@@ -109,8 +109,8 @@ impl Keeper {
             signals,
             timer: timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?,
             memory,
-            stdout: Stream::new(stdout, spec.tail_characters)?,
-            stderr: Stream::new(stderr, spec.tail_characters)?,
+            stdout: Stream::new(stdout, spec)?,
+            stderr: Stream::new(stderr, spec)?,
             started,
             ended: None,
             course: Course::new(started, spec.time_limit, spec.grace),
@@ -219,8 +219,8 @@ impl Keeper {
         let ended = self.ended.map_or_else(now, |(_, at)| at);
         Ok(Outcome {
             ending: self.with_its_cause(ending),
-            stdout: self.stdout.tail.finish(),
-            stderr: self.stderr.tail.finish(),
+            stdout: self.stdout.kept.finish(),
+            stderr: self.stderr.kept.finish(),
             ran_for: ended.saturating_sub(self.started),
             left_behind: u32::try_from(left_behind).unwrap_or(u32::MAX),
         })

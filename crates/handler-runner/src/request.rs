@@ -14,7 +14,7 @@ use crate::refusal::Refusal;
 pub const DEFAULT_SEARCH_PATH: [&str; 6] =
     ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/// The largest [`Request::tail_characters`]: what is kept of a stream stands in the keeper's memory.
+/// The largest [`Request::head_characters`] and [`Request::tail_characters`]: what is kept of a stream stands in the keeper's memory.
 pub const MAX_TAIL_CHARACTERS: usize = 64 * 1024;
 
 /// The shortest and the longest name of a run, in bytes of UTF-8.
@@ -67,7 +67,9 @@ pub struct Request {
     pub time_limit: Duration,
     /// How long a handler that was told to end may take before it is killed.
     pub grace: Duration,
-    /// How much of the end of each stream is kept, in UTF-16 units; at most [`MAX_TAIL_CHARACTERS`].
+    /// How much of the beginning of each stream is kept, in UTF-16 units; at most [`MAX_TAIL_CHARACTERS`].
+    pub head_characters: usize,
+    /// The same for its end.
     pub tail_characters: usize,
 }
 
@@ -131,8 +133,9 @@ pub(crate) fn check_texts(request: &Request, settings: &Settings) -> Result<(), 
     if !LABEL_BYTES.contains(&request.label.len()) {
         return Err(Refusal::Label { bytes: request.label.len() });
     }
-    if request.tail_characters > MAX_TAIL_CHARACTERS {
-        return Err(Refusal::Tail { wanted: request.tail_characters });
+    let kept = request.head_characters.max(request.tail_characters);
+    if kept > MAX_TAIL_CHARACTERS {
+        return Err(Refusal::Tail { wanted: kept });
     }
     if let Some(at) = request.arguments.iter().position(|argument| argument.contains('\0')) {
         return Err(Refusal::Argument { number: at + 1 });
@@ -176,8 +179,12 @@ mod tests {
 
     #[test]
     fn a_tail_that_would_fill_the_memory_is_refused() {
-        let request = Request { tail_characters: MAX_TAIL_CHARACTERS + 1, ..request() };
-        assert!(matches!(check(&request), Err(Refusal::Tail { .. })));
+        let large = MAX_TAIL_CHARACTERS + 1;
+        for request in
+            [Request { tail_characters: large, ..request() }, Request { head_characters: large, ..request() }]
+        {
+            assert!(matches!(check(&request), Err(Refusal::Tail { wanted }) if wanted == large));
+        }
     }
 
     fn check(request: &Request) -> Result<(), Refusal> {
@@ -193,6 +200,7 @@ mod tests {
             run_as_user: None,
             time_limit: Duration::from_secs(1),
             grace: Duration::from_secs(1),
+            head_characters: 0,
             tail_characters: 1024,
         }
     }

@@ -158,6 +158,7 @@ impl Runner {
             copied,
             time_limit: request.time_limit,
             grace: request.grace,
+            head_characters: request.head_characters,
             tail_characters: request.tail_characters,
         };
         slot.write_spec(&spec)?;

@@ -43,6 +43,9 @@ pub(crate) struct Spec {
     pub(crate) copied: bool,
     pub(crate) time_limit: Duration,
     pub(crate) grace: Duration,
+    /// Absent in what an older version has written.
+    #[serde(default)]
+    pub(crate) head_characters: usize,
     pub(crate) tail_characters: usize,
 }
 
@@ -78,9 +81,9 @@ impl Place {
     }
 }
 
-/// Both tails at three bytes a unit, six when escaped as JSON, and room for the rest.
-const MAX_RECORD: usize = MAX_TAIL_CHARACTERS * 2 * 6 + 8 * 1024;
-/// What is written ahead of use: enough for tails of the usual 1024 characters.
+/// Two heads and two tails at three bytes a unit, six when escaped as JSON, and room for the rest.
+const MAX_RECORD: usize = MAX_TAIL_CHARACTERS * 4 * 6 + 8 * 1024;
+/// What is written ahead of use: enough for the usual 1024 characters of each.
 const PREPARED: usize = 32 * 1024;
 const HEADER: usize = 16;
 

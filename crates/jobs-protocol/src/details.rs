@@ -61,10 +61,19 @@ impl StatusDetails {
     /// # Panics
     /// Never for a valid key with room left; keys are the program's own, so a wrong one is a mistake in the program.
     #[must_use]
-    pub fn with(mut self, key: &'static str, value: &str, text: Text) -> Self {
-        let value = last_units(&harmless(value, text), DETAILS_VALUE_UNITS).to_owned();
+    pub fn with(self, key: &'static str, value: &str, text: Text) -> Self {
+        self.put(key, last_units(&harmless(value, text), DETAILS_VALUE_UNITS))
+    }
+
+    /// As [`StatusDetails::with`], but of a long value the first 1024 characters stay.
+    #[must_use]
+    pub fn with_start(self, key: &'static str, value: &str, text: Text) -> Self {
+        self.put(key, first_units(&harmless(value, text), DETAILS_VALUE_UNITS))
+    }
+
+    fn put(mut self, key: &'static str, value: &str) -> Self {
         if !value.is_empty() {
-            self.0.insert(key.to_owned(), value);
+            self.0.insert(key.to_owned(), value.to_owned());
         }
         debug_assert!(check(&self.0).is_ok(), "the program's own keys are valid and few");
         self
@@ -171,6 +180,19 @@ pub fn last_units(text: &str, units: usize) -> &str {
     &text[start..]
 }
 
+/// The beginning of a text: at most so many UTF-16 units, cut on a character boundary.
+#[must_use]
+pub fn first_units(text: &str, units: usize) -> &str {
+    let mut left = units;
+    for (at, c) in text.char_indices() {
+        match left.checked_sub(c.len_utf16()) {
+            Some(rest) => left = rest,
+            None => return &text[..at],
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,5 +243,16 @@ mod tests {
         assert_eq!(last_units("a😀b", 2), "b", "half of a pair is no character");
         assert_eq!(last_units("abc", 9), "abc");
         assert_eq!(last_units("abc", 0), "");
+    }
+
+    #[test]
+    fn the_head_is_cut_between_characters() {
+        assert_eq!(first_units("añb", 2), "añ");
+        assert_eq!(first_units("b😀a", 2), "b", "half of a pair is no character");
+        assert_eq!(first_units("abc", 9), "abc");
+        assert_eq!(first_units("abc", 0), "");
+        let long = format!("first {}", "x".repeat(2000));
+        let details = StatusDetails::default().with_start("reason", &long, Text::Readable);
+        assert!(details.as_map()["reason"].starts_with("first") && check(details.as_map()).is_ok());
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! A non-empty string `version` makes it the steps form ("1.0" is the only one there is); otherwise a string
 //! `operation` makes it the flat form, which becomes one step. Whatever cannot be run is told by the member that is
-//! at fault. A member that is `null` counts as absent: the service drops such members on the way. Whether a named
-//! handler exists and may be run is not asked here.
+//! at fault. A member that is `null` counts as absent: the service drops such members on the way. Members that are not
+//! known are ignored, and so is an item of `steps` that holds nothing but comments. Whether a named handler exists and
+//! may be run is not asked here.
 
 mod command;
 mod reader;
@@ -15,8 +16,10 @@ use crate::limits::JOB_DOCUMENT_BYTES;
 pub struct JobDocument {
     /// The form it was written in: some defaults differ.
     pub form: Form,
-    /// Whether standard output shall be reported.
-    pub include_std_out: bool,
+    /// Whether standard output shall be reported, if the document says.
+    pub include_std_out: Option<bool>,
+    /// How much of the output shall be reported, if the document says (`reportDetails`, a member of our own).
+    pub report_details: Option<ReportDetails>,
     /// All must hold, or the job is refused.
     pub conditions: Vec<Condition>,
     /// At least one, in order.
@@ -32,6 +35,15 @@ pub enum Form {
     Flat,
     /// `"version": "1.0"` with `steps`.
     Steps,
+}
+
+/// How much of what a job writes goes into its status details.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReportDetails {
+    /// The end of each stream.
+    Tail,
+    /// Beginning and end of each stream, and how many bytes there were.
+    HeadAndTail,
 }
 
 /// A condition on facts of the device.

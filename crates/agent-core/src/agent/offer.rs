@@ -1,6 +1,6 @@
 //! From an offer of the service to the decision to work on it, or not.
 
-use jobs_protocol::document::JobDocument;
+use jobs_protocol::document::{Form, InvalidDocument, JobDocument};
 use jobs_protocol::message::JobExecution;
 use jobs_protocol::{ExecutionStatus, VersionNumber};
 use tracing::{debug, info, warn};
@@ -8,8 +8,9 @@ use tracing::{debug, info, warn};
 use super::{Agent, Candidate, Effects, Execution, NEWS_WITHIN, Phase, Work};
 use crate::journal::{Finished, Record};
 use crate::pending::{Next, id_of};
-use crate::verdict::{interrupted, rejected, step_at};
-use crate::{BootTime, Effect, ExecutionId, Refused};
+use crate::report::{interrupted, rejected};
+use crate::verdict::{step_at, subject};
+use crate::{BootTime, Details, Effect, ExecutionId, Refused};
 
 impl Agent {
     /// Nothing is in hand: the news about the next execution is here, or on its way, or is asked for.
@@ -75,7 +76,10 @@ impl Agent {
         let version = offer.version_number;
         let (text, document) = match read_document(offer) {
             Ok(read) => read,
-            Err(reason) => return self.decide(id, version, rejected(&reason), None, now, out),
+            Err(invalid) => {
+                let reason = self.about_a_document(&invalid);
+                return self.decide(id, version, rejected(&reason), None, now, out);
+            }
         };
         if let Err(reason) = self.conditions_hold(&document) {
             return self.decide(id, version, rejected(&reason), None, now, out);
@@ -104,6 +108,19 @@ impl Agent {
         let reason = "interrupted: the execution was in progress, but this agent has no record of it; \
                       nobody knows whether or how far it ran; it was not run again";
         self.decide(id, version, interrupted(reason), None, now, out);
+    }
+
+    /// Why a document cannot be run, for whoever has sent it.
+    fn about_a_document(&self, invalid: &InvalidDocument) -> String {
+        match self.settings.details {
+            Details::DeviceClient => {
+                format!(
+                    "Unable to execute job, invalid job document provided! {}: {}",
+                    invalid.member, invalid.problem
+                )
+            }
+            Details::Tail | Details::HeadAndTail => invalid.to_string(),
+        }
     }
 
     fn conditions_hold(&self, document: &JobDocument) -> Result<(), String> {
@@ -139,8 +156,8 @@ impl Agent {
                 None => self.accept(*candidate, 1, now, out),
                 Some(Refused { step, reason }) => {
                     let reason = match step_at(&candidate.document, step) {
-                        Some(named) if candidate.document.steps.len() > 1 => {
-                            format!("step {} ({}): {reason}", step + 1, named.name)
+                        Some(named) if candidate.document.form == Form::Steps => {
+                            format!("{}: {reason}", subject(&candidate.document, step, named))
                         }
                         _ => reason,
                     };
@@ -182,10 +199,10 @@ impl Agent {
 }
 
 /// The document of an offer, as text and read; or why it cannot be run.
-fn read_document(offer: JobExecution) -> Result<(String, JobDocument), String> {
+fn read_document(offer: JobExecution) -> Result<(String, JobDocument), InvalidDocument> {
     let Some(raw) = offer.job_document else {
-        return Err("invalid job document: document: is missing".to_owned());
+        return Err(InvalidDocument { member: "document".to_owned(), problem: "is missing".to_owned() });
     };
-    let document = JobDocument::parse(raw.get()).map_err(|error| error.to_string())?;
+    let document = JobDocument::parse(raw.get())?;
     Ok((raw.get().to_owned(), document))
 }

@@ -5,7 +5,8 @@ use tracing::{info, warn};
 
 use super::{Agent, Effects, Execution, Phase, Running, StopCause, Work};
 use crate::journal::{Current, Verdict};
-use crate::verdict::{Ended, Next, interrupted, what_follows};
+use crate::report::interrupted;
+use crate::verdict::{Ended, Next, what_follows};
 use crate::{BootTime, Effect, Found, RunId};
 
 impl Agent {

@@ -12,9 +12,11 @@ use super::{
 };
 use crate::journal::{Finished, Record, Verdict};
 use crate::outbox::Owed;
-use crate::verdict::{self, interrupted, step_at, what_follows};
+use crate::report::{details_for, interrupted};
+use crate::verdict::{self, step_at, what_follows};
 use crate::{
-    BootTime, Effect, Ending, ExecutionId, HandlerPolicy, OnInterruption, RunId, StepOutcome, StepRun,
+    BootTime, Details, Effect, Ending, ExecutionId, HandlerPolicy, OnInterruption, RunId, StepOutcome,
+    StepRun,
 };
 
 impl Agent {
@@ -54,6 +56,7 @@ impl Agent {
         info!(job = %run.execution, step = index + 1, attempt, name = %step.name.escape_debug(), "Step starts");
         let environment = self.environment_of(&run, &step);
         let user_argument = self.gives_user_argument(&step.action);
+        let keep_head = self.keeps_heads();
         self.save(Record::StepStarting { run: run.clone() }, out);
         let grace = self.settings.grace;
         out.push(Effect::Start(Box::new(StepRun {
@@ -63,6 +66,7 @@ impl Agent {
             environment,
             time_limit,
             grace,
+            keep_head,
         })));
     }
 
@@ -75,6 +79,15 @@ impl Agent {
             (Action::RunHandler { .. }, Some(Form::Steps)) => self.settings.user_argument_steps,
             (Action::RunHandler { .. }, None) | (Action::RunCommand { .. }, _) => false,
         }
+    }
+
+    /// Whether the report on the execution in hand will show how its output begins.
+    fn keeps_heads(&self) -> bool {
+        let document = match &self.work {
+            Work::Busy(execution) => execution.document.as_ref(),
+            Work::Idle | Work::Inspecting(_) => None,
+        };
+        document.is_some_and(|document| details_for(document, self.settings.details) == Details::HeadAndTail)
     }
 
     fn environment_of(&self, run: &RunId, step: &Step) -> Vec<(String, String)> {

@@ -70,6 +70,7 @@ pub(crate) fn id_of(job: &str) -> ExecutionId {
 
 pub(crate) fn outcome(ending: Ending, stderr: &str) -> StepOutcome {
     let captured = |tail: &str| Captured {
+        head: String::new(),
         tail: tail.to_owned(),
         bytes: tail.len() as u64,
         lines: tail.lines().count() as u64,

@@ -6,6 +6,7 @@
 mod agreeing;
 mod bad_input;
 mod bench;
+mod details;
 mod offers;
 mod recovery;
 mod reports;

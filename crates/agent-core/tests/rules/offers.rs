@@ -417,7 +417,7 @@ fn a_step_whose_file_cannot_be_run_rejects_the_job_before_anything_has_run() {
     bench.deeds();
     bench.inspected(Some(Refused { step: 1, reason: "no handler `handler-2` in /h".to_owned() }));
     assert_eq!(bench.deeds(), ["save decided REJECTED", "tell job-1 REJECTED"]);
-    assert_eq!(bench.detail("reason"), "step 2 (step-2): no handler `handler-2` in /h");
+    assert_eq!(bench.detail("reason"), "Step 2 of 2 (step-2): no handler `handler-2` in /h");
 }
 
 /// R14: the Device Client never looks at conditions.

@@ -87,6 +87,8 @@ pub(crate) struct RawJobs {
     pub(crate) allowed_paths: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) allow_commands: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) details: Option<String>,
     pub(crate) default_allow_std_err: RawAllowStdErr,
     pub(crate) user_argument: RawUserArgument,
     pub(crate) facts: BTreeMap<String, String>,
@@ -190,6 +192,7 @@ pub(crate) fn defaults() -> RawConfig {
             allowed_users: None,
             allowed_paths: None,
             allow_commands: Some(true),
+            details: Some("tail".to_owned()),
             default_allow_std_err: RawAllowStdErr { flat: Some(0), steps: Some(-1) },
             user_argument: RawUserArgument { flat: Some(false), steps: Some(true) },
             facts: BTreeMap::new(),

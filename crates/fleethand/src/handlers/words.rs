@@ -16,6 +16,7 @@ pub(super) fn request(wanted: &StepRun) -> Request {
         environment: wanted.environment.clone(),
         time_limit: wanted.time_limit,
         grace: wanted.grace,
+        head_characters: if wanted.keep_head { DETAILS_VALUE_UNITS } else { 0 },
         ..looked_at(&wanted.step)
     }
 }
@@ -46,6 +47,7 @@ pub(super) fn to_check(program: Program, arguments: Vec<String>, run_as_user: Op
         run_as_user,
         time_limit: Duration::ZERO,
         grace: Duration::ZERO,
+        head_characters: 0,
         tail_characters: DETAILS_VALUE_UNITS,
     }
 }
@@ -92,6 +94,7 @@ pub(super) fn told(outcome: Outcome) -> Found {
 
 pub(super) fn outcome_of(outcome: Outcome) -> StepOutcome {
     let captured = |stream: handler_runner::Captured| Captured {
+        head: stream.head,
         tail: stream.tail,
         bytes: stream.bytes,
         lines: stream.lines,
@@ -196,7 +199,8 @@ mod tests {
     }
 
     fn outcome(ending: handler_runner::Ending) -> Outcome {
-        let stream = || handler_runner::Captured { tail: "tail".into(), bytes: 4, lines: 1 };
+        let stream =
+            || handler_runner::Captured { head: "head".into(), tail: "tail".into(), bytes: 4, lines: 1 };
         Outcome { ending, stdout: stream(), stderr: stream(), ran_for: Duration::ZERO, left_behind: 2 }
     }
 }

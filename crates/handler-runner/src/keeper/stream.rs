@@ -3,7 +3,8 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use crate::capture::Tail;
+use crate::capture::Kept;
+use crate::slot::Spec;
 
 /// One read takes at most so many bytes: as much as a pipe holds.
 pub(super) const CHUNK: usize = 64 * 1024;
@@ -12,16 +13,16 @@ pub(super) const CHUNK: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) pipe: Option<OwnedFd>,
-    pub(super) tail: Tail,
+    pub(super) kept: Kept,
 }
 
 impl Stream {
-    pub(super) fn new(pipe: Option<OwnedFd>, units: usize) -> io::Result<Self> {
+    pub(super) fn new(pipe: Option<OwnedFd>, spec: &Spec) -> io::Result<Self> {
         if let Some(pipe) = &pipe {
             let flags = rustix::fs::fcntl_getfl(pipe)?;
             rustix::fs::fcntl_setfl(pipe, flags | rustix::fs::OFlags::NONBLOCK)?;
         }
-        Ok(Self { pipe, tail: Tail::new(units) })
+        Ok(Self { pipe, kept: Kept::new(spec.head_characters, spec.tail_characters) })
     }
 
     /// Reads once, if there is something. At the end of the stream the pipe is let go.
@@ -29,7 +30,7 @@ impl Stream {
         let Some(pipe) = &self.pipe else { return Ok(()) };
         match rustix::io::read(pipe, &mut *buffer) {
             Ok(0) => self.pipe = None,
-            Ok(read) => self.tail.push(&buffer[..read]),
+            Ok(read) => self.kept.push(&buffer[..read]),
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }

@@ -77,6 +77,7 @@ pub(crate) fn request(name: &str) -> Request {
         run_as_user: None,
         time_limit: SOON * 10,
         grace: SOON,
+        head_characters: 0,
         tail_characters: 1024,
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::command::{is_blank, split};
-use super::{Action, Condition, Form, HandlerPath, InvalidDocument, JobDocument, Step};
+use super::{Action, Condition, Form, HandlerPath, InvalidDocument, JobDocument, ReportDetails, Step};
 
 type Members = Map<String, Value>;
 type Read<T> = Result<T, InvalidDocument>;
@@ -47,6 +47,7 @@ fn flat_form(top: &At<'_>) -> Read<JobDocument> {
     Ok(JobDocument {
         form: Form::Flat,
         include_std_out: top.flag("includeStdOut")?,
+        report_details: report_details(top)?,
         conditions: Vec::new(),
         steps: vec![step],
         final_step: None,
@@ -55,12 +56,14 @@ fn flat_form(top: &At<'_>) -> Read<JobDocument> {
 
 fn steps_form(top: &At<'_>) -> Read<JobDocument> {
     let steps = top.objects("steps")?.ok_or_else(|| top.wrong("steps", "is missing".to_owned()))?;
+    let steps: Vec<_> = steps.into_iter().filter(|step| !step.is_comment()).collect();
     if steps.is_empty() {
-        return Err(top.wrong("steps", "is empty, wanted at least one step".to_owned()));
+        return Err(top.wrong("steps", "holds no step, wanted at least one".to_owned()));
     }
     Ok(JobDocument {
         form: Form::Steps,
         include_std_out: top.flag("includeStdOut")?,
+        report_details: report_details(top)?,
         conditions: top
             .objects("conditions")?
             .unwrap_or_default()
@@ -68,7 +71,12 @@ fn steps_form(top: &At<'_>) -> Read<JobDocument> {
             .map(condition)
             .collect::<Read<_>>()?,
         steps: steps.iter().map(step).collect::<Read<_>>()?,
-        final_step: top.object("finalStep")?.as_ref().map(step).transpose()?,
+        final_step: top
+            .object("finalStep")?
+            .filter(|step| !step.is_comment())
+            .as_ref()
+            .map(step)
+            .transpose()?,
     })
 }
 
@@ -104,9 +112,9 @@ fn step(at: &At<'_>) -> Read<Step> {
     Ok(Step {
         name,
         action: run,
-        run_as_user: action.text("runAsUser")?.filter(|user| !user.is_empty()),
+        run_as_user: action.parameter("runAsUser")?,
         allow_std_err: action.count("allowStdErr")?,
-        ignore_step_failure: action.flag("ignoreStepFailure")?,
+        ignore_step_failure: action.flag("ignoreStepFailure")?.unwrap_or(false),
     })
 }
 
@@ -125,12 +133,27 @@ fn command(input: &At<'_>) -> Read<Action> {
 }
 
 fn path(at: &At<'_>) -> Read<HandlerPath> {
-    Ok(match at.text("path")?.as_deref() {
-        None | Some("") => HandlerPath::Unspecified,
+    Ok(match at.parameter("path")?.as_deref() {
+        None => HandlerPath::Unspecified,
         Some("default") => HandlerPath::Default,
         Some(directory) => HandlerPath::Directory(directory.to_owned()),
     })
 }
+
+fn report_details(top: &At<'_>) -> Read<Option<ReportDetails>> {
+    match top.parameter("reportDetails")?.as_deref() {
+        None => Ok(None),
+        Some("tail") => Ok(Some(ReportDetails::Tail)),
+        Some("head-and-tail") => Ok(Some(ReportDetails::HeadAndTail)),
+        Some(other) => {
+            let problem = format!("`{}` is not known, wanted tail or head-and-tail", short(other));
+            Err(top.wrong("reportDetails", problem))
+        }
+    }
+}
+
+/// How a place that the service fills in begins, as long as it has not been filled in.
+const PLACEHOLDER: &str = "${aws:iot:";
 
 /// An object of the document, and where it stands.
 struct At<'a> {
@@ -156,6 +179,11 @@ impl<'a> At<'a> {
         self.members.get(member).filter(|value| !value.is_null())
     }
 
+    /// Whether it holds nothing but comments: members whose name begins with `_`.
+    fn is_comment(&self) -> bool {
+        !self.members.is_empty() && self.members.keys().all(|name| name.starts_with('_'))
+    }
+
     /// A text without NUL: no argument, file name or user can hold one.
     fn text(&self, member: &str) -> Read<Option<String>> {
         match self.get(member) {
@@ -172,7 +200,24 @@ impl<'a> At<'a> {
         match self.text(member)? {
             None => Err(self.wrong(member, "is missing".to_owned())),
             Some(text) if text.is_empty() => Err(self.wrong(member, "is empty".to_owned())),
-            Some(text) => Ok(text),
+            Some(text) => self.filled_in(member, text),
+        }
+    }
+
+    /// An optional parameter of a template: one that was not given arrives as an empty text, or as it stood there.
+    fn parameter(&self, member: &str) -> Read<Option<String>> {
+        let unfilled = |text: &str| text.starts_with(PLACEHOLDER) && text.find('}') == Some(text.len() - 1);
+        let text = self.text(member)?.filter(|text| !text.is_empty() && !unfilled(text));
+        text.map(|text| self.filled_in(member, text)).transpose()
+    }
+
+    fn filled_in(&self, member: &str, text: String) -> Read<String> {
+        match text.find(PLACEHOLDER) {
+            None => Ok(text),
+            Some(at) => {
+                let problem = format!("the service has not filled in `{}`", short(&text[at..]));
+                Err(self.wrong(member, problem))
+            }
         }
     }
 
@@ -192,7 +237,7 @@ impl<'a> At<'a> {
                 Some(text) if text.contains('\0') => {
                     Err(self.wrong(&name, "contains a NUL character".to_owned()))
                 }
-                Some(text) => Ok(text.to_owned()),
+                Some(text) => self.filled_in(&name, text.to_owned()),
                 None => Err(self.mistyped(&name, item, "a string")),
             }
         };
@@ -215,14 +260,15 @@ impl<'a> At<'a> {
     }
 
     /// A boolean, or its name as a string: both spellings are in circulation.
-    fn flag(&self, member: &str) -> Read<bool> {
+    fn flag(&self, member: &str) -> Read<Option<bool>> {
         match self.get(member) {
-            None => Ok(false),
-            Some(Value::Bool(flag)) => Ok(*flag),
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
             Some(Value::String(text)) => match text.as_str() {
-                "true" => Ok(true),
-                // An optional parameter of a template that was not given arrives as an empty string.
-                "false" | "" => Ok(false),
+                "true" => Ok(Some(true)),
+                "false" => Ok(Some(false)),
+                // An optional parameter of a template that was not given arrives as an empty text.
+                "" => Ok(None),
                 other => Err(self.wrong(member, format!("`{}` is neither true nor false", short(other)))),
             },
             Some(other @ (Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_))) => {

@@ -14,7 +14,7 @@ fn a_flat_document_becomes_one_step() {
         parse(r#"{"_comment":1,"operation":"install.sh","args":["lftp",""],"path":"default","allowStdErr":2,"includeStdOut":true}"#)
             .unwrap();
     assert_eq!(document.form, Form::Flat);
-    assert!(document.include_std_out);
+    assert_eq!(document.include_std_out, Some(true));
     assert_eq!(
         document.steps,
         [Step {
@@ -42,9 +42,14 @@ fn an_absent_path_and_an_empty_one_are_the_same() {
 
 #[test]
 fn both_spellings_of_a_flag_are_heard() {
-    for (spelling, meant) in
-        [("true", true), ("\"true\"", true), ("false", false), ("\"false\"", false), ("\"\"", false)]
-    {
+    for (spelling, meant) in [
+        ("true", Some(true)),
+        ("\"true\"", Some(true)),
+        ("false", Some(false)),
+        ("\"false\"", Some(false)),
+        ("\"\"", None),
+        ("null", None),
+    ] {
         let document = parse(&format!(r#"{{"operation":"x","includeStdOut":{spelling}}}"#)).unwrap();
         assert_eq!(document.include_std_out, meant, "{spelling}");
     }
@@ -87,12 +92,103 @@ fn a_command_is_split_as_the_device_client_does() {
 }
 
 #[test]
-fn a_token_as_long_as_a_document_is_split() {
-    let long = "x".repeat(30_000);
+fn tokens_are_trimmed_of_white_space_and_empty_ones_disappear() {
+    for (command, wanted) in [
+        ("true", &["true"][..]),
+        (",,true,,", &["true"]),
+        (" \t\n\u{b}\u{c}\rtrue \t\n\u{b}\u{c}\r, \t", &["true", ""]),
+        ("true,\u{a0}x", &["true", "\u{a0}x"]),
+        (r"true,\,", &["true", ","]),
+        (r"true,\", &["true", r"\"]),
+        (r"true,\\", &["true", r"\\"]),
+        (r"true,a b\, c ", &["true", "a b, c"]),
+        ("true,\"a,b\"", &["true", "\"a", "b\""]),
+    ] {
+        assert_eq!(command::split(command), wanted, "{command:?}");
+    }
+}
+
+#[test]
+fn a_steps_item_that_is_a_comment_is_skipped_and_one_without_action_is_told() {
+    let command = |name: &str| {
+        format!(r#"{{"action":{{"name":"{name}","type":"runCommand","input":{{"command":"true"}}}}}}"#)
+    };
     let text = format!(
-        r#"{{"version":"1.0","steps":[{{"action":{{"name":"n","type":"runCommand","input":{{"command":"echo,{long}"}}}}}}]}}"#
+        r#"{{"version":"1.0","steps":[{{"_comment":"first"}},{},{}],"finalStep":{{"_comment":"none"}}}}"#,
+        command("a"),
+        command("b")
     );
-    assert!(parse(&text).is_ok());
+    let document = parse(&text).unwrap();
+    let names: Vec<_> = document.steps.iter().map(|step| step.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(document.final_step, None);
+    for item in ["{}", r#"{"acton":{}}"#, r#"{"_comment":"x","name":"y"}"#] {
+        let text = format!(r#"{{"version":"1.0","steps":[{},{item}]}}"#, command("a"));
+        assert!(complaint(&text).contains("steps[1].action: is missing"), "{}", complaint(&text));
+    }
+}
+
+#[test]
+fn an_optional_parameter_that_was_not_given_is_absent_and_any_other_placeholder_is_told() {
+    let with = |handler: &str, args: &str, path: &str, user: &str| {
+        format!(
+            r#"{{"version":"1.0","steps":[{{"action":{{"name":"n","type":"runHandler","runAsUser":"{user}",
+                "input":{{"handler":"{handler}","args":["{args}"],"path":"{path}"}}}}}}]}}"#
+        )
+    };
+    for nothing in ["", "${aws:iot:parameter:x}"] {
+        let document = parse(&with("h", "a", nothing, nothing)).unwrap();
+        let Action::RunHandler { path, .. } = &document.steps[0].action else { panic!("not a handler") };
+        assert_eq!((path, &document.steps[0].run_as_user), (&HandlerPath::Unspecified, &None));
+    }
+    for (text, member) in [
+        (with("${aws:iot:parameter:h}", "a", "", ""), "input.handler: "),
+        (with("h", "x${aws:iot:s3-presigned-url:https://b/k}", "", ""), "input.args[0]: "),
+        (with("h", "a", "/opt/${aws:iot:parameter:p}", ""), "input.path: "),
+        (with("h", "a", "${aws:iot:parameter:p}/x", ""), "input.path: "),
+        (with("h", "a", "", "u${aws:iot:parameter:u}"), "action.runAsUser: "),
+    ] {
+        let found = complaint(&text);
+        assert!(found.contains(member) && found.contains("has not filled in `${aws:iot:"), "{found}");
+    }
+}
+
+#[test]
+fn a_document_can_ask_for_head_and_tail() {
+    for (spelling, meant) in [
+        ("\"head-and-tail\"", Some(ReportDetails::HeadAndTail)),
+        ("\"tail\"", Some(ReportDetails::Tail)),
+        ("\"\"", None),
+        ("null", None),
+    ] {
+        let flat = parse(&format!(r#"{{"operation":"x","reportDetails":{spelling}}}"#)).unwrap();
+        assert_eq!(flat.report_details, meant, "{spelling}");
+    }
+    assert!(complaint(r#"{"operation":"x","reportDetails":"all"}"#).contains("reportDetails: `all`"));
+}
+
+#[test]
+fn a_condition_has_any_number_of_values() {
+    let document = parse(
+        r#"{"version":"1.0","conditions":[{"key":"a","value":["1","2"],"type":"stringEqual"},{"key":"b","value":["3"]}],
+            "steps":[{"action":{"name":"n","type":"runCommand","input":{"command":"true"}}}]}"#,
+    )
+    .unwrap();
+    let found: Vec<_> = document.conditions.iter().map(|one| (one.key.as_str(), one.values.len())).collect();
+    assert_eq!(found, [("a", 2), ("b", 1)]);
+}
+
+#[test]
+fn a_token_as_long_as_a_document_is_split() {
+    for (long, tokens) in [("x".repeat(32_000), 1), ("x,".repeat(16_000), 16_000), (r"\\,".repeat(10_000), 1)]
+    {
+        let text = format!(
+            r#"{{"version":"1.0","steps":[{{"action":{{"name":"n","type":"runCommand","input":{{"command":"echo,{long}"}}}}}}]}}"#
+        );
+        let document = parse(&text).unwrap();
+        let Action::RunCommand { args, .. } = &document.steps[0].action else { panic!("not a command") };
+        assert_eq!(args.len(), tokens);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use agent_core::{FinalStep, HandlerPolicy, OnInterruption, OnStop};
+use agent_core::{Details, FinalStep, HandlerPolicy, OnInterruption, OnStop};
 use handler_runner::Allowed;
 
 use super::Judge;
@@ -30,6 +30,8 @@ pub(crate) struct Jobs {
     pub(crate) user_argument_flat: bool,
     /// The same for the handlers of the steps form.
     pub(crate) user_argument_steps: bool,
+    /// What is reported of a job whose document does not say.
+    pub(crate) details: Details,
     /// Lines on standard error that a flat document tolerates if it does not say; `None`: any number.
     pub(crate) allow_std_err_flat: Option<u64>,
     /// The same for a step of the steps form.
@@ -77,6 +79,15 @@ impl Judge<'_> {
             raw.final_step.as_deref(),
             &[("on-success", FinalStep::OnSuccess), ("always", FinalStep::Always)],
         );
+        let details = self.choice(
+            "jobs.details",
+            raw.details.as_deref(),
+            &[
+                ("tail", Details::Tail),
+                ("head-and-tail", Details::HeadAndTail),
+                ("device-client", Details::DeviceClient),
+            ],
+        );
         let allowed = &raw.default_allow_std_err;
         let flat = self.lines("jobs.default-allow-std-err.flat", allowed.flat);
         let steps = self.lines("jobs.default-allow-std-err.steps", allowed.steps);
@@ -96,6 +107,7 @@ impl Judge<'_> {
         Some(Jobs {
             on_stop: on_stop?,
             final_step: final_step?,
+            details: details?,
             allow_std_err_flat: flat?,
             allow_std_err_step: steps?,
             allowed: allowed?,

@@ -98,6 +98,11 @@ fn every_rule_names_its_key_and_what_was_found() {
         ),
         (|raw| raw.jobs.on_stop = Some("run".into()), "jobs.on-stop", "give keep or terminate"),
         (|raw| raw.jobs.final_step = Some("never".into()), "jobs.final-step", "is `never`"),
+        (
+            |raw| raw.jobs.details = Some("all".into()),
+            "jobs.details",
+            "give tail or head-and-tail or device-client",
+        ),
         (|raw| raw.jobs.default_allow_std_err.flat = Some(-2), "jobs.default-allow-std-err.flat", "is -2"),
         (
             |raw| drop(raw.jobs.environment.insert("A=B".into(), String::new())),
