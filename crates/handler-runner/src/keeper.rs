@@ -8,7 +8,7 @@ mod stopping;
 mod stream;
 mod tree;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -27,6 +27,7 @@ use rustix::time::{
 };
 
 use crate::ending::{Death, Ending, Outcome};
+use crate::lost::mark_of;
 use crate::process::this_process;
 use crate::slot::{self, Place, Slot, Spec};
 use crate::spawn;
@@ -34,20 +35,21 @@ use memory::Counter;
 use stopping::{Course, Deed, Seen};
 use stream::{CHUNK, Stream};
 
-/// Holds one run; the only argument is the directory of its slot. To be called before anything else: it wants a
-/// process of one thread with nothing set up.
+/// Holds one run; the arguments are its number and the directory of its slot. To be called before anything else: it
+/// wants a process of one thread with nothing set up.
 ///
 /// The exit code is 0 if the ending was written, whatever it is; otherwise whoever looks into the slot finds none.
 pub fn keeper_main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let Some(directory) = arguments.last() else { return ExitCode::from(64) };
-    match keep(&Slot::at(PathBuf::from(directory))) {
+    let arguments: Vec<OsString> = arguments.collect();
+    let [run, directory] = &arguments[..] else { return ExitCode::from(64) };
+    match keep(run, &Slot::at(PathBuf::from(directory))) {
         Ok(()) => ExitCode::SUCCESS,
         // There is nobody to tell: the missing record says it.
         Err(_untold) => ExitCode::FAILURE,
     }
 }
 
-fn keep(slot: &Slot) -> io::Result<()> {
+fn keep(run: &OsStr, slot: &Slot) -> io::Result<()> {
     // First of all: from here on a request to stop waits until there is a handler to stop. All others are held back
     // too: a SIGHUP meant for the agent's control group must not cost a handler its keeper.
     SigSet::all().thread_block()?;
@@ -62,6 +64,11 @@ fn keep(slot: &Slot) -> io::Result<()> {
         return Err(io::ErrorKind::WouldBlock.into());
     }
     let Some(spec) = slot.read_spec()? else { return Err(io::ErrorKind::NotFound.into()) };
+    // A keeper that comes late, because the agent that started it was killed meanwhile, is not to take up the run that
+    // the next agent has put into the same slot: that has a keeper of its own.
+    if mark_of(spec.run).as_str() != run {
+        return Err(io::ErrorKind::NotFound.into());
+    }
     if slot::read_outcome(&records, spec.run)?.is_some() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }

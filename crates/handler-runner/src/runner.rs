@@ -116,7 +116,7 @@ impl Runner {
             .write_down(request, located, switch_to, slot)
             .map_err(|source| StartError::Files { path: slot.directory().to_owned(), source })?;
         let keeper = |source| StartError::Keeper { path: self.settings.keeper_program.clone(), source };
-        let mut child = self.start_keeper(slot).map_err(keeper)?;
+        let mut child = self.start_keeper(slot, spec.run).map_err(keeper)?;
         match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
             Ok(pidfd) => Ok(Run::new(slot.clone(), spec.run, pidfd, Some(child))),
             Err(error) => {
@@ -198,10 +198,11 @@ impl Runner {
         own.into_iter().chain(wanted).chain([mark]).collect()
     }
 
-    fn start_keeper(&self, slot: &Slot) -> io::Result<Child> {
+    fn start_keeper(&self, slot: &Slot, run: u64) -> io::Result<Child> {
         use std::os::unix::process::CommandExt;
         Command::new(&self.settings.keeper_program)
             .args(&self.settings.keeper_arguments)
+            .arg(mark_of(run))
             .arg(slot.directory())
             .env_clear()
             .current_dir("/")
@@ -218,6 +219,8 @@ impl Runner {
         for number in 0..=u32::MAX {
             let slot = Slot::at(self.settings.run_directory.join(number.to_string()));
             match slot.read_spec() {
+                // A keeper there could not get the lock, and would end without a word.
+                Ok(None) if slot.is_held()? => {}
                 Ok(None) => {
                     slot.clear()?;
                     return Ok(slot);

@@ -11,7 +11,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;
@@ -150,6 +150,15 @@ impl Slot {
         Ok(Some(spec))
     }
 
+    /// Whether somebody has the lock: a process of an earlier run that is not gone yet.
+    pub(crate) fn is_held(&self) -> io::Result<bool> {
+        match self.open_records(false) {
+            Ok(records) => Ok(!try_lock(&records)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Frees the slot. The spec goes last: as long as it is there, so is the knowledge of the scratch directory.
     pub(crate) fn clear(&self) -> io::Result<()> {
         if let Some(spec) = self.read_spec()? {
@@ -178,6 +187,21 @@ pub(crate) fn try_lock(records: &File) -> io::Result<bool> {
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Takes the lock on `records` as soon as nobody has it any more.
+pub(crate) fn wait_for_lock(records: &File, patience: Duration) -> io::Result<()> {
+    let deadline = Instant::now() + patience;
+    while !try_lock(records)? {
+        if Instant::now() >= deadline {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "somebody holds the lock of the run and does not end",
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
 }
 
 /// Writes a record durably.

@@ -74,6 +74,50 @@ fn without_its_keeper_a_handler_is_ended_and_the_run_is_lost() {
 }
 
 #[test]
+fn what_a_killed_keeper_was_about_to_start_is_waited_for() {
+    let mut bench = Bench::new();
+    let gone = bench.path("gone");
+    // In the place of the keeper: one that ends at once, and whose child has the lock for a moment longer.
+    let script = format!("exec 9<>\"$1/records\"; flock 9; (sleep 0.3; echo >{}) &", gone.display());
+    bench.settings.keeper_program = "/bin/sh".into();
+    bench.settings.keeper_arguments = vec!["-c".into(), script.into()];
+    bench.runner = Runner::new(bench.settings.clone()).unwrap();
+    let outcome = finish(bench.start("true"));
+    assert!(gone.exists(), "{outcome:?}: it was judged while it could still become the handler");
+    assert!(matches!(outcome.ending, Ending::NeverStarted { .. }), "{outcome:?}");
+}
+
+#[test]
+fn a_keeper_that_comes_late_does_not_take_up_the_next_run() {
+    let mut bench = Bench::new();
+    let counter = bench.path("counter");
+    let keeper = bench.settings.keeper_program.clone();
+    // The keeper of this life never comes, so that the slot holds a run that could be taken.
+    bench.settings.keeper_program = "/bin/true".into();
+    bench.runner = Runner::new(bench.settings.clone()).unwrap();
+    drop(bench.start(&format!("echo x >>{}", counter.display())));
+    let late = std::process::Command::new(keeper)
+        .arg("0123456789abcdef")
+        .arg(bench.settings.run_directory.join("0"))
+        .status()
+        .unwrap();
+    assert!(!late.success());
+    assert!(!counter.exists());
+}
+
+#[test]
+fn a_slot_whose_last_process_is_not_gone_yet_is_not_used() {
+    let bench = Bench::new();
+    finish(bench.start("true"));
+    bench.runner.release("run").unwrap();
+    let records = bench.settings.run_directory.join("0/records");
+    let late = fs::File::open(&records).unwrap();
+    rustix::fs::flock(&late, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    assert_eq!(finish(bench.start("true")).ending, Ending::Exited { code: 0 });
+    assert!(bench.settings.run_directory.join("1/spec.json").exists());
+}
+
+#[test]
 fn without_its_keeper_also_what_has_left_its_session_is_ended() {
     let bench = Bench::new();
     let (inner, outer) = (bench.path("inner"), bench.path("outer"));

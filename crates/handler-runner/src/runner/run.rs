@@ -4,12 +4,16 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::process::{Signal, pidfd_send_signal};
 
 use crate::ending::{Ending, Halt, Outcome};
 use crate::lost::end_without_keeper;
 use crate::slot::{self, Place, Process, Slot};
+
+/// How long a process on its way to become the handler may take for that when its keeper is gone.
+const HANDLER_SAYS_WITHIN: Duration = Duration::from_secs(5);
 
 /// A run that is held by a keeper.
 #[derive(Debug)]
@@ -51,6 +55,9 @@ impl Run {
         if let Some(outcome) = slot::read_outcome(&records, self.number)? {
             return Ok(outcome);
         }
+        // A keeper that was killed may have left a process that is about to become the handler. That holds the lock
+        // until it has, and has written so before.
+        slot::wait_for_lock(&records, HANDLER_SAYS_WITHIN)?;
         match slot::read_record::<Process>(&records, Place::Started, self.number)? {
             Some(handler) => end_without_keeper(self.number, &handler),
             // A keeper that does not hold back its signals yet is ended by them; what counts is what was asked for.
