@@ -6,6 +6,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -13,6 +14,10 @@ use crate::exit::Exit;
 
 /// The state of the system's own instance.
 const SYSTEM: &str = "/var/lib/fleethand";
+
+/// An agent that is killed while it starts a keeper leaves a process that is about to become one. That has the lock
+/// until it is, which takes it moments.
+const INHERITED_FOR: Duration = Duration::from_secs(5);
 
 /// A state directory that this process holds until the value is dropped, or the process is gone.
 #[derive(Debug)]
@@ -86,17 +91,20 @@ impl StateDir {
         let opened =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&lock);
         let mut lock = opened.map_err(unusable)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let holder = io::read_to_string(&lock).map_err(unusable)?;
-                let digits = |c: &char| c.is_ascii_digit();
-                let holder: String = holder.chars().take_while(digits).take(10).collect();
+        let deadline = Instant::now() + INHERITED_FOR;
+        loop {
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(rustix::io::Errno::WOULDBLOCK) => {}
+                Err(error) => return Err(unusable(error.into())),
+            }
+            let holder = holder(&mut lock).map_err(unusable)?;
+            if Path::new("/proc").join(&holder).exists() || Instant::now() >= deadline {
                 return Err(StateDirError::Taken { path, holder });
             }
-            Err(error) => return Err(unusable(error.into())),
+            std::thread::sleep(Duration::from_millis(5));
         }
-        // For the message above only; nothing is decided by it.
+        // For the message above, and to tell a holder from what it has left.
         lock.set_len(0)
             .and_then(|()| lock.rewind())
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
@@ -108,6 +116,13 @@ impl StateDir {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Who says to hold the lock: digits, or nothing.
+fn holder(lock: &mut File) -> io::Result<String> {
+    lock.rewind()?;
+    let text = io::read_to_string(lock)?;
+    Ok(text.chars().take_while(char::is_ascii_digit).take(10).collect())
 }
 
 /// Which directory it is. systemd joins several with colons; ours is the first.
@@ -154,6 +169,20 @@ mod tests {
         assert_eq!(error.exit(), Exit::Temporary);
         drop(first);
         StateDir::take_at(path, me()).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_instance_has_left_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_owned();
+        let first = StateDir::take_at(path.clone(), me()).unwrap();
+        // The number of no process: the instance is gone, and something of it still has the lock.
+        std::fs::write(path.join("lock"), "4194305\n").unwrap();
+        let second = std::thread::spawn(move || StateDir::take_at(path, me()));
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!second.is_finished(), "it was refused, or let in too early");
+        drop(first);
+        second.join().unwrap().unwrap();
     }
 
     #[test]
