@@ -86,7 +86,13 @@ impl Board {
     /// Starts the daemon.
     #[must_use]
     pub fn start(&self, program: &Path) -> Daemon {
-        Daemon::start(program, self.path())
+        self.start_with(program, &[])
+    }
+
+    /// Starts the daemon with more in its environment.
+    #[must_use]
+    pub fn start_with(&self, program: &Path, environment: &[(&str, &str)]) -> Daemon {
+        Daemon::start(program, self.path(), environment)
     }
 
     fn save(&mut self) {

@@ -22,7 +22,7 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts the program with the files of `board`: `fleethand.conf`, `state/`, and `log`, which is appended to.
-    pub(crate) fn start(program: &Path, board: &Path) -> Self {
+    pub(crate) fn start(program: &Path, board: &Path, environment: &[(&str, &str)]) -> Self {
         let log = board.join("log");
         let file = OpenOptions::new().append(true).create(true).open(&log).expect("the directory is ours");
         let child = Command::new(program)
@@ -32,6 +32,7 @@ impl Daemon {
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", board)
             .env("STATE_DIRECTORY", board.join("state"))
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
@@ -86,10 +87,17 @@ impl Daemon {
 
     /// Whether it still runs.
     pub fn is_alive(&mut self) -> bool {
-        self.child.try_wait().expect("it is our child").is_none()
+        self.ended().is_none()
     }
 
-    fn pid(&self) -> Pid {
+    /// How it has ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it is our child")
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 }

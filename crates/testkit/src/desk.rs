@@ -118,6 +118,11 @@ impl Desk {
         self.runtime.block_on(running.control(operation, members))
     }
 
+    /// Registers another thing.
+    pub fn add_thing(&self, thing: &str) {
+        self.call("CreateThing", json!({ "thingName": thing })).expect("the service registers the thing");
+    }
+
     /// Creates a job for one thing. The document is any text, as it is for the service.
     pub fn create_job(&self, thing: &str, job: &str, document: &str) {
         let target = format!("arn:aws:iot:us-east-1:123456789012:thing/{thing}");

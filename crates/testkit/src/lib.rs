@@ -10,11 +10,13 @@
 mod board;
 mod daemon;
 mod desk;
+mod figures;
 mod patience;
 mod wire;
 
 pub use board::Board;
 pub use daemon::Daemon;
 pub use desk::{Desk, Execution};
+pub use figures::{figure, skip};
 pub use patience::{PATIENCE, eventually};
 pub use wire::Wire;
