@@ -3,25 +3,27 @@
 use crate::metadata::Graph;
 
 #[test]
-fn everything_in_the_agent_has_a_licence_of_the_list() {
+fn everything_in_the_agent_and_in_the_sandbox_has_a_licence_of_the_list() {
     let allowed = list("[licenses]", "\nallow = [");
     let exceptions = list("[licenses]", "\nexceptions = [");
     let graph = Graph::read();
-    let licences = graph.licences("fleethand");
-    assert!(licences.len() > 20, "the graph is not that of the agent: {licences:?}");
-    for (name, licence) in licences {
-        let licence = licence.unwrap_or_else(|| panic!("{name} does not name its licence"));
-        let excepted = exceptions.chunks(2).any(|pair| pair == [name, licence]);
-        assert!(excepted || is_allowed(licence, &allowed), "{name} has the licence `{licence}`");
+    for ours in ["fleethand", "sandbox"] {
+        let licences = graph.licences(ours);
+        assert!(licences.len() > 20, "the graph is not that of {ours}: {licences:?}");
+        for (name, licence) in licences {
+            let licence = licence.unwrap_or_else(|| panic!("{name} does not name its licence"));
+            let excepted = exceptions.chunks(2).any(|pair| pair == [name, licence]);
+            assert!(excepted || is_allowed(licence, &allowed), "{name} has the licence `{licence}`");
+        }
     }
 }
 
 #[test]
-fn no_banned_crate_is_in_the_agent_or_in_the_local_service() {
+fn no_banned_crate_is_in_the_agent_or_in_a_tool_for_the_desk() {
     let banned = list("[bans]", "\ndeny = [");
     assert!(banned.contains(&"aws-lc-rs".to_owned()), "{banned:?}");
     let graph = Graph::read();
-    for ours in ["fleethand", "local-service"] {
+    for ours in ["fleethand", "local-service", "sandbox"] {
         for (name, _) in graph.licences(ours) {
             assert!(!banned.iter().any(|banned| banned == name), "{name} is in {ours}");
         }

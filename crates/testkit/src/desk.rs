@@ -93,6 +93,12 @@ impl Desk {
         self.options.mqtt
     }
 
+    /// The URL of the AWS API.
+    #[must_use]
+    pub fn http(&self) -> String {
+        format!("http://{}", self.running.as_ref().expect("the test has not stopped the service").http)
+    }
+
     /// Runs something beside the service.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(task);

@@ -1,0 +1,81 @@
+//! One command each, as a script uses it.
+
+use serde_json::json;
+
+use crate::{Outcome, Place, THING, bare_sandbox};
+
+#[test]
+fn every_command_leaves_one_line_of_json() {
+    let place = Place::with_things(&[]);
+    let created = place.run(&["create-job", "Job1", r#"{"ToDo":"Reboot"}"#]);
+    assert_eq!(created.code, 0, "{}", created.err);
+    assert_eq!(created.err, format!("There was no thing {THING}; it has been created.\n"));
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&created.out).unwrap()["jobId"], "Job1");
+
+    let pending = place.run(&["get-pending-job-executions"]).json();
+    assert_eq!(pending["queuedJobs"][0]["jobId"], "Job1");
+    let described = place.run(&["describe-job-execution", "$next"]).json();
+    assert_eq!(described["execution"]["jobDocument"], json!({"ToDo": "Reboot"}));
+    let started = place.run(&["start-next-pending-job-execution"]).json();
+    assert_eq!(started["execution"]["status"], "IN_PROGRESS");
+    place.run(&["update-job-execution", "Job1", "SUCCEEDED"]).json();
+    let nothing = place.run(&["start-next-pending-job-execution"]).json();
+    assert_eq!(nothing.get("execution"), None);
+    let listed = place.run(&["list-jobs", "--status", "COMPLETED"]).json();
+    assert_eq!(listed["jobs"][0]["jobId"], "Job1");
+    place.run(&["delete-job", "Job1"]).json();
+    assert_eq!(place.run(&["list-jobs"]).json()["jobs"], json!([]));
+}
+
+#[test]
+fn flags_alone_are_enough_and_win_over_a_configuration() {
+    let place = Place::new();
+    let file = |name: &str| place.board.path().join(name).into_os_string();
+    let port = place.desk.mqtt().port().to_string();
+    let mut command = bare_sandbox();
+    command.args(["--endpoint", "localhost", "--port", &port, "--thing-name", THING]);
+    for (flag, name) in [("--cert", "device.pem"), ("--key", "device.key"), ("--root-ca", "root-ca.pem")] {
+        command.arg(flag).arg(file(name));
+    }
+    command.arg("get-pending-job-executions");
+    assert_eq!(Outcome::of(&mut command).json()["queuedJobs"], json!([]));
+
+    let mut command = place.sandbox(["--thing-name", "other", "get-pending-job-executions"]);
+    let outcome = Outcome::of(&mut command);
+    assert!(
+        outcome.error(1).starts_with("GetPendingJobExecutions was refused: ResourceNotFound"),
+        "{}",
+        outcome.err
+    );
+}
+
+#[test]
+fn a_directory_of_init_is_all_that_it_takes() {
+    let desk = tempfile::tempdir().unwrap();
+    let thing = |name: &str| Some(name.parse().unwrap());
+    for name in ["first", "second"] {
+        let options = local_service::pki::InitOptions {
+            directory: desk.path().to_owned(),
+            thing: thing(name),
+            hosts: Vec::new(),
+            port: 1,
+        };
+        local_service::pki::init(&options).unwrap();
+    }
+    let any = "127.0.0.1:0".parse().unwrap();
+    let options = local_service::Options::of_directory(desk.path(), any, any).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let service = runtime.block_on(local_service::start(options)).unwrap();
+    let (mqtt, http) = (service.mqtt.port().to_string(), format!("http://{}", service.http));
+    // The ports are other than the usual ones, so that tests can run side by side.
+    let run = |arguments: &[&str]| {
+        let mut command = bare_sandbox();
+        command.arg("--config-file").arg(desk.path()).args(["--port", &mqtt, "--control-endpoint", &http]);
+        Outcome::of(command.args(arguments))
+    };
+    run(&["create-job", "Job1", "{}"]).json();
+    let ids = |outcome: Outcome| outcome.json()["queuedJobs"].as_array().unwrap().len();
+    assert_eq!(ids(run(&["get-pending-job-executions"])), 1, "the first thing is meant");
+    assert_eq!(ids(run(&["--thing-name", "second", "get-pending-job-executions"])), 0);
+    drop(service);
+}
