@@ -1,10 +1,11 @@
 #!/bin/sh
 # Looks at the device: one line per check, "ok" to standard output or "bad" to standard error; fails if one is bad.
 #
-#     health-check.sh [PERCENT [LOAD]]
+#     health-check.sh [DISK [LOAD [MEMORY]]]
 #
-# PERCENT: how full the root file system may be, 95 by default. LOAD: the load of five minutes that each processor may
-# have, 4 by default. PROC_DIRECTORY is for systems that have /proc elsewhere.
+# DISK: how full the root file system may be in percent, 95 by default. LOAD: the load of five minutes that each
+# processor may have, 4 by default. MEMORY: how much of it may be in use in percent, 95 by default.
+# PROC_DIRECTORY is for systems that have /proc elsewhere.
 set -eu
 
 fail() {
@@ -22,10 +23,11 @@ if [ "${USER_ARGUMENT:-}" = 1 ]; then
 fi
 
 proc=${PROC_DIRECTORY:-/proc}
-[ "$#" -le 2 ] || fail 'Usage: health-check.sh [percent [load]]'
+[ "$#" -le 3 ] || fail 'Usage: health-check.sh [disk [load [memory]]]'
 most_full=${1:-95}
 most_load=${2:-4}
-for number in "$most_full" "$most_load"; do
+most_used=${3:-95}
+for number in "$most_full" "$most_load" "$most_used"; do
     case "$number" in
     *[!0-9]* | ?????*) fail "Not a whole number of at most four digits: $number" ;;
     esac
@@ -70,6 +72,49 @@ case "$load" in
         bad "the load is $load on $processors processors, more than $most_load on each"
     else
         ok "the load is $load on $processors processors"
+    fi
+    ;;
+esac
+
+# Kernels before 3.14 do not tell what is available; what they call free, buffers and cached is near it.
+used=$(awk '
+    { sub(/:/, "", $1); kb[$1] = $2 }
+    END {
+        free = ("MemAvailable" in kb) ? kb["MemAvailable"] : kb["MemFree"] + kb["Buffers"] + kb["Cached"]
+        if (kb["MemTotal"] > 0 && ("MemFree" in kb)) printf "%d", 100 - 100 * free / kb["MemTotal"]
+    }' "$proc/meminfo") || used=
+case "$used" in
+'' | *[!0-9]*) bad "$proc/meminfo does not tell how much memory is in use" ;;
+*)
+    if [ "$used" -gt "$most_used" ]; then
+        bad "$used % of the memory is in use, more than $most_used %"
+    else
+        ok "$used % of the memory is in use"
+    fi
+    ;;
+esac
+
+# Boards without a clock of their own begin in 1970 or at the day their system was built, and TLS then fails.
+year=$(date +%Y) || year=
+synchronised=unknown
+if command -v timedatectl >/dev/null 2>&1; then
+    # No answer means that the service behind it is not there, which is no fault of the clock.
+    case "$(timedatectl show --property=NTP --property=NTPSynchronized 2>/dev/null)" in
+    *NTPSynchronized=yes*) synchronised=yes ;;
+    *NTP=yes*) synchronised=no ;;
+    esac
+fi
+case "$year" in
+'' | *[!0-9]*) bad 'date does not tell the year' ;;
+*)
+    if [ "$year" -lt 2025 ]; then
+        bad "the clock is wrong: it says that it is the year $year"
+    elif [ "$synchronised" = no ]; then
+        bad 'the clock is to be set by the network, and has not been'
+    elif [ "$synchronised" = yes ]; then
+        ok 'the clock is set by the network'
+    else
+        ok "the clock says $year; whether it is set by the network, nobody here tells"
     fi
     ;;
 esac

@@ -47,8 +47,18 @@ elif has yum; then
     yum -y remove "$@"
 elif has apk; then
     apk del "$@"
+    # It keeps what another package needs, and calls that a success.
+    for name; do
+        ! apk info -e "$name" >/dev/null || fail "$name is still installed: another package needs it"
+    done
 elif has opkg; then
     opkg remove "$@"
+    for name; do
+        # As old versions do.
+        case "$(opkg status "$name")" in
+        *' installed'*) fail "$name is still installed: another package needs it" ;;
+        esac
+    done
 else
     fail 'No package manager found: apt-get, dnf, yum, apk, opkg'
 fi

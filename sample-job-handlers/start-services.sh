@@ -1,6 +1,7 @@
 #!/bin/sh
-# Starts system services with systemctl, service, or the scripts of /etc/init.d. The first one that fails ends the
-# handler with the code of its tool. INIT_DIRECTORY is for systems that keep those scripts elsewhere.
+# Starts system services with systemctl, OpenRC's rc-service, service, or the scripts of /etc/init.d. The first
+# one that fails ends the handler with the code of its tool. INIT_DIRECTORY is for systems that keep those scripts
+# elsewhere.
 set -eu
 
 fail() {
@@ -34,7 +35,11 @@ done
 
 init_directory=${INIT_DIRECTORY:-/etc/init.d}
 if has systemctl; then
-    systemctl --no-ask-password start "$@"
+    systemctl --no-ask-password start -- "$@"
+elif has rc-service; then
+    for name; do
+        rc-service "$name" start
+    done
 elif has service; then
     for name; do
         service "$name" start
@@ -45,5 +50,5 @@ elif [ -d "$init_directory" ]; then
         "$init_directory/$name" start
     done
 else
-    fail "No service manager found: systemctl, service, $init_directory"
+    fail "No service manager found: systemctl, rc-service, service, $init_directory"
 fi

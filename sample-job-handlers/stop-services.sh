@@ -1,6 +1,7 @@
 #!/bin/sh
-# Stops system services with systemctl, service, or the scripts of /etc/init.d. The first one that fails ends the
-# handler with the code of its tool. INIT_DIRECTORY is for systems that keep those scripts elsewhere.
+# Stops system services with systemctl, OpenRC's rc-service, service, or the scripts of /etc/init.d. The first
+# one that fails ends the handler with the code of its tool. INIT_DIRECTORY is for systems that keep those scripts
+# elsewhere.
 set -eu
 
 fail() {
@@ -30,11 +31,19 @@ for name; do
     case "$name" in
     -* | *[![:alnum:].+_:@\\-]*) fail "Not the name of a service: $name" ;;
     esac
+    # Stopped for good, nothing could reach the device any more: not this job's report, and no further job.
+    case "$name" in
+    fleethand | fleethand.service) fail "Refused: $name runs this job and every later one" ;;
+    esac
 done
 
 init_directory=${INIT_DIRECTORY:-/etc/init.d}
 if has systemctl; then
-    systemctl --no-ask-password stop "$@"
+    systemctl --no-ask-password stop -- "$@"
+elif has rc-service; then
+    for name; do
+        rc-service "$name" stop
+    done
 elif has service; then
     for name; do
         service "$name" stop
@@ -45,5 +54,5 @@ elif [ -d "$init_directory" ]; then
         "$init_directory/$name" stop
     done
 else
-    fail "No service manager found: systemctl, service, $init_directory"
+    fail "No service manager found: systemctl, rc-service, service, $init_directory"
 fi

@@ -5,6 +5,7 @@ mod input;
 mod jobs;
 mod lifecycle;
 mod restrictions;
+mod samples;
 mod trust;
 
 use std::path::{Path, PathBuf};

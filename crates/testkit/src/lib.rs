@@ -1,6 +1,7 @@
 //! Helpers that the suites share: a Jobs service in the test's own process, the files of one board, the daemon as a
-//! process, and a wire between the two on which a test can say what the service would not. All of it blocks, so that
-//! a test is a plain function that reads from top to bottom. What a test checks stands in the test.
+//! process, a wire between the two on which a test can say what the service would not, and stand-ins for tools of the
+//! system. All of it blocks, so that a test is a plain function that reads from top to bottom. What a test checks stands
+//! in the test.
 
 #![expect(
     clippy::missing_panics_doc,
@@ -12,6 +13,7 @@ mod daemon;
 mod desk;
 mod figures;
 mod patience;
+mod stand_ins;
 mod wire;
 
 pub use board::Board;
@@ -19,4 +21,5 @@ pub use daemon::Daemon;
 pub use desk::{Desk, Execution};
 pub use figures::{figure, skip};
 pub use patience::{PATIENCE, eventually};
+pub use stand_ins::StandIns;
 pub use wire::Wire;
