@@ -1,6 +1,7 @@
 //! The daemon as a process of its own, the Jobs service in the process of the test, real handlers, real TLS between
 //! them. Whatever a test waits for has a deadline that only a failing test meets.
 
+mod documents;
 mod input;
 mod jobs;
 mod lifecycle;

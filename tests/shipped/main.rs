@@ -8,6 +8,7 @@
 )]
 
 mod dependencies;
+mod differences;
 mod files;
 mod licences;
 mod metadata;

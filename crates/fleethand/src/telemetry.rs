@@ -227,6 +227,21 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "three\n");
     }
 
+    /// L9 of the Device Client: there a line takes a millisecond, and lines wait in a queue without a bound.
+    #[test]
+    fn a_line_is_in_the_file_when_the_call_returns() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let log = LogFile::open(&path).unwrap();
+        let subscriber = tracing_subscriber::registry().with(lines(log));
+        tracing::subscriber::with_default(subscriber, || {
+            for number in 1..=200 {
+                tracing::info!(number, "A line");
+                assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), number);
+            }
+        });
+    }
+
     #[test]
     fn a_log_that_is_no_file_is_refused() {
         let directory = tempfile::tempdir().unwrap();

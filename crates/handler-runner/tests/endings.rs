@@ -9,6 +9,7 @@
 mod bench;
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bench::{Bench, SOON, finish, is_running, number_in, request, until};
@@ -55,6 +56,29 @@ fn a_flood_on_standard_error_before_standard_output_closes_does_not_hang() {
     assert_eq!((outcome.stderr.bytes, outcome.stdout.bytes), (2_000_000, 2_000_005));
     assert_eq!(outcome.stdout.tail.len(), 1024);
     assert!(outcome.stdout.tail.ends_with("o\nend\n"));
+}
+
+/// L5 of the reference: there 10 jobs of 10 000 never began, because another thread held a lock when it forked.
+#[test]
+fn starts_beside_busy_threads_all_come_to_an_end() {
+    let bench = Bench::new();
+    let busy = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            // Memory and standard output: the locks that a process has most often.
+            scope.spawn(|| {
+                while busy.load(Ordering::Relaxed) {
+                    drop(std::hint::black_box(vec![0_u8; 4096]));
+                    drop(std::io::stdout().lock());
+                }
+            });
+        }
+        for _ in 0..50 {
+            assert_eq!(bench.run("exit 0").ending, Ending::Exited { code: 0 });
+            bench.runner.release("run").unwrap();
+        }
+        busy.store(false, Ordering::Relaxed);
+    });
 }
 
 /// R2 of the reference: there 1001 lines killed the handler.
