@@ -6,12 +6,13 @@
 
 mod intake;
 mod offer;
+mod reboot;
 mod recovery;
 mod work;
 
 use std::time::Duration;
 
-use jobs_protocol::document::JobDocument;
+use jobs_protocol::document::{JobDocument, Step};
 use jobs_protocol::message::{DescribeRequest, GetPendingRequest};
 use jobs_protocol::topic::{JobSelector, JobsTopic, RequestTopic};
 use jobs_protocol::{ReportedStatus, StatusDetails, VersionNumber};
@@ -23,8 +24,9 @@ use crate::inquiry::Inquiry;
 use crate::journal::{Record, State, Verdict};
 use crate::outbox::Owed;
 use crate::pending::Pending;
-use crate::verdict::Ended;
-use crate::{BootTime, Effect, Event, ExecutionId, OnStop, RunId, Settings};
+use crate::verdict::{Ended, step_at};
+use crate::{BootId, BootTime, Effect, Event, ExecutionId, OnStop, RunId, Settings};
+use reboot::Rebooting;
 
 /// After this long without any news the front of the list is asked for; a notification may get lost.
 const ASK_ANYWAY_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
@@ -44,6 +46,7 @@ const FAREWELL_WITHIN: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Agent {
     settings: Settings,
+    boot: BootId,
     dice: Dice,
     /// What the journal holds, record by record as it was given out to be saved.
     saved: State,
@@ -95,6 +98,14 @@ struct Execution {
     phase: Phase,
 }
 
+impl Execution {
+    /// The step that runs.
+    fn step(&self) -> Option<&Step> {
+        let Phase::Running(running) = &self.phase else { return None };
+        step_at(self.document.as_ref()?, running.run.step)
+    }
+}
+
 #[derive(Debug)]
 enum Phase {
     /// The service is being told IN_PROGRESS; when it has agreed, that step is started.
@@ -108,6 +119,7 @@ enum Phase {
         over_at_service: bool,
     },
     Running(Running),
+    Rebooting(Rebooting),
     /// The end is saved and owed to the service.
     Reporting(Verdict),
 }
@@ -133,12 +145,13 @@ enum StopCause {
 type Effects = Vec<Effect>;
 
 impl Agent {
-    /// An agent that remembers what `saved` holds. The seed must differ from start to start and from device to
+    /// An agent that remembers what `saved` holds, in that boot of the machine. The seed must differ from start to start and from device to
     /// device: tokens and jitter come from it.
     #[must_use]
-    pub fn new(settings: Settings, saved: State, seed: u64) -> Self {
+    pub fn new(settings: Settings, saved: State, boot: BootId, seed: u64) -> Self {
         Self {
             settings,
+            boot,
             dice: Dice::new(seed),
             saved,
             link_up: false,
@@ -171,6 +184,7 @@ impl Agent {
             Event::Inspected { execution, refused } => self.inspected(&execution, refused, now, &mut out),
             Event::StepEnded { run, outcome } => self.step_ended(&run, outcome, now, &mut out),
             Event::Adopted { run, found } => self.adopted(&run, found, now, &mut out),
+            Event::RebootFailed { reason } => self.reboot_failed(&reason, now, &mut out),
             Event::DeadlineReached => {}
             Event::StopRequested => self.stop_requested(now, &mut out),
         }
@@ -185,7 +199,8 @@ impl Agent {
             | Effect::Inspect { .. }
             | Effect::Start(_)
             | Effect::Stop { .. }
-            | Effect::Adopt { .. } => 0,
+            | Effect::Adopt { .. }
+            | Effect::Reboot => 0,
         });
         out
     }
@@ -206,6 +221,7 @@ impl Agent {
                     moments.extend([running.limit_at.filter(|_| running.stop.is_none()), running.check_at]);
                     moments.push(Some(running.renew_at));
                 }
+                Phase::Rebooting(rebooting) => moments.push(Some(rebooting.deadline())),
                 Phase::Running(_)
                 | Phase::Announcing { .. }
                 | Phase::Adopting { .. }
@@ -228,6 +244,7 @@ impl Agent {
                     Phase::Announcing { .. } => "waiting for the service to agree".to_owned(),
                     Phase::Adopting { .. } => "looking for its handler".to_owned(),
                     Phase::Running(running) => format!("running step {}", running.run.step + 1),
+                    Phase::Rebooting(_) => "waiting for the reboot that its handler has asked for".to_owned(),
                     Phase::Reporting(verdict) => format!("reporting {}", verdict.status),
                 };
                 format!("{link}; job {}: {phase}", execution.id)
@@ -273,10 +290,13 @@ impl Agent {
         }
     }
 
+    /// A handler that is marked for rebooting the machine is not stopped: it may be what the agent has to end for.
     fn stop_requested(&mut self, now: BootTime, out: &mut Effects) {
         if let Work::Busy(execution) = &mut self.work {
-            if let (OnStop::Terminate, None, Phase::Running(running)) =
-                (self.settings.on_stop, self.leaving, &mut execution.phase)
+            let may_reboot =
+                execution.step().is_some_and(|step| self.settings.policy_of(step).after_reboot.is_some());
+            if let (OnStop::Terminate, None, false, Phase::Running(running)) =
+                (self.settings.on_stop, self.leaving, may_reboot, &mut execution.phase)
             {
                 info!(job = %execution.id, "Told to end: stopping the handler");
                 if running.stop.is_none() {
@@ -299,6 +319,7 @@ impl Agent {
             self.leaving = None;
             out.push(Effect::Exit);
         }
+        self.keep_reboot_time(now, out);
         let Work::Busy(execution) = &mut self.work else { return };
         let Phase::Running(running) = &mut execution.phase else { return };
         if running.stop == Some(StopCause::OverAtService) {
@@ -370,13 +391,22 @@ impl Agent {
 
     /// Owes the service a sign that the execution is at work, and a step timer that covers the step.
     fn owe_progress(&mut self, step: u32, now: BootTime) {
-        let limit = self.limit_of(step);
+        self.owe_sign_of_life(step, StatusDetails::default(), Duration::ZERO, now);
+    }
+
+    /// The same with a line for the operator, and a step timer that is longer by so much.
+    fn owe_progress_saying(&mut self, step: u32, text: &str, allowance: Duration, now: BootTime) {
+        self.owe_sign_of_life(step, reboot::progress(text), allowance, now);
+    }
+
+    fn owe_sign_of_life(&mut self, step: u32, details: StatusDetails, allowance: Duration, now: BootTime) {
+        let limit = self.limit_of(step).saturating_add(allowance);
         let Work::Busy(execution) = &mut self.work else { return };
         execution.owed = Some(Owed::new(
             execution.id.clone(),
             execution.version,
             ReportedStatus::InProgress,
-            StatusDetails::default(),
+            details,
             Some(work::timer_for(limit)),
             now,
             &mut self.dice,

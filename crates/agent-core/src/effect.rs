@@ -46,6 +46,9 @@ pub enum Effect {
         /// Which run.
         run: RunId,
     },
+    /// Restart the machine. If that cannot be done, [`Event::RebootFailed`](crate::Event::RebootFailed) says so;
+    /// otherwise nothing is heard of it, and the next life of the agent sees another boot.
+    Reboot,
     /// End the program: nothing is left to wait for.
     Exit,
 }

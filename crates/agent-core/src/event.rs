@@ -39,6 +39,11 @@ pub enum Event {
         /// What was found of it.
         found: Found,
     },
+    /// [`Effect::Reboot`](crate::Effect::Reboot) could not be done.
+    RebootFailed {
+        /// Which program, and what it said: for the operator.
+        reason: String,
+    },
     /// The moment that [`Agent::deadline`](crate::Agent::deadline) named has come.
     DeadlineReached,
     /// The agent is asked to end.
@@ -126,4 +131,11 @@ pub enum Ending {
     Lost,
     /// Cut off by a restart of the machine.
     Interrupted,
+    /// With the exit code that asks for a reboot, and the machine was not rebooted.
+    NotRebooted {
+        /// The exit code.
+        code: i32,
+        /// Why not.
+        reason: String,
+    },
 }

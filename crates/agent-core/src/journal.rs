@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use jobs_protocol::{ReportedStatus, StatusDetails, VersionNumber};
 use serde::{Deserialize, Serialize};
 
-use crate::{ExecutionId, RunId, StepOutcome};
+use crate::{BootId, ExecutionId, RunId, StepOutcome};
 
 /// How many finished executions are remembered. The service offers an execution again only while it is its next
 /// one, so the newest few would do.
@@ -37,6 +37,17 @@ pub enum Record {
         run: RunId,
         /// How it ended.
         outcome: StepOutcome,
+    },
+    /// A step is over and has asked for a reboot, and the machine is about to be told to restart.
+    Rebooting {
+        /// Which run of it.
+        run: RunId,
+        /// How it ended.
+        outcome: StepOutcome,
+        /// The boot that is to end: once there is another one, the reboot has happened.
+        boot: BootId,
+        /// How often it has been asked for in this boot.
+        asked: u32,
     },
     /// The service is about to be told how the execution ended.
     Decided {
@@ -87,8 +98,19 @@ pub struct Current {
     pub document: Option<String>,
     /// Every run that was started, with its outcome if that was saved.
     pub runs: Vec<(RunId, Option<StepOutcome>)>,
+    /// The reboot that the last of them has asked for, if nothing has come after that.
+    pub reboot: Option<Reboot>,
     /// Its end, if it is decided.
     pub verdict: Option<Verdict>,
+}
+
+/// A reboot that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reboot {
+    /// The boot that was to end.
+    pub boot: BootId,
+    /// How often it has been asked for.
+    pub asked: u32,
 }
 
 /// What all records together amount to.
@@ -130,6 +152,7 @@ impl State {
                     version: *version,
                     document: Some(document.clone()),
                     runs: Vec::new(),
+                    reboot: None,
                     verdict: None,
                 });
             }
@@ -138,14 +161,12 @@ impl State {
                     // The same run a second time: the first time it was saved and then never started.
                     current.runs.retain(|(started, _)| started != run);
                     current.runs.push((run.clone(), None));
+                    current.reboot = None;
                 }
             }
-            Record::StepEnded { run, outcome } => {
-                if let Some(current) = self.current_of(&run.execution) {
-                    if let Some((_, saved)) = current.runs.iter_mut().find(|(started, _)| started == run) {
-                        *saved = Some(outcome.clone());
-                    }
-                }
+            Record::StepEnded { run, outcome } => self.step_ended(run, outcome, None),
+            Record::Rebooting { run, outcome, boot, asked } => {
+                self.step_ended(run, outcome, Some(Reboot { boot: boot.clone(), asked: *asked }));
             }
             Record::Decided { execution, version, verdict } => {
                 let document = self.current.take().filter(|current| current.execution == *execution);
@@ -154,6 +175,7 @@ impl State {
                     version: *version,
                     document: document.as_ref().and_then(|current| current.document.clone()),
                     runs: document.map(|current| current.runs).unwrap_or_default(),
+                    reboot: None,
                     verdict: Some(verdict.clone()),
                 });
             }
@@ -166,6 +188,14 @@ impl State {
                 }
             }
             Record::Dropped { execution } => self.forget_current(execution),
+        }
+    }
+
+    fn step_ended(&mut self, run: &RunId, outcome: &StepOutcome, reboot: Option<Reboot>) {
+        let Some(current) = self.current_of(&run.execution) else { return };
+        if let Some((_, saved)) = current.runs.iter_mut().find(|(started, _)| started == run) {
+            *saved = Some(outcome.clone());
+            current.reboot = reboot;
         }
     }
 
@@ -196,6 +226,12 @@ impl State {
             if let Some(outcome) = outcome {
                 records.push(Record::StepEnded { run: run.clone(), outcome: outcome.clone() });
             }
+        }
+        if let (Some(Reboot { boot, asked }), Some((run, Some(outcome)))) =
+            (&current.reboot, current.runs.last())
+        {
+            let (run, outcome, boot) = (run.clone(), outcome.clone(), boot.clone());
+            records.push(Record::Rebooting { run, outcome, boot, asked: *asked });
         }
         if let Some(verdict) = &current.verdict {
             records.push(Record::Decided {
@@ -241,8 +277,15 @@ mod tests {
             finished("a"),
             Record::Accepted { execution: execution("b"), version, document: "{}".to_owned() },
             Record::StepStarting { run: run(0) },
-            Record::StepEnded { run: run(0), outcome },
+            Record::StepEnded { run: run(0), outcome: outcome.clone() },
             Record::StepStarting { run: run(1) },
+            Record::Rebooting {
+                run: run(1),
+                outcome: StepOutcome { ending: Ending::Exited { code: 194 }, ..outcome },
+                boot: "one".to_owned().into(),
+                asked: 1,
+            },
+            Record::StepStarting { run: RunId { attempt: 2, ..run(1) } },
             Record::Decided { execution: execution("b"), version, verdict },
             Record::Closed(Finished { execution: execution("b"), version, verdict: None }),
         ]

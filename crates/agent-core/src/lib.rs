@@ -6,6 +6,7 @@
 
 mod agent;
 mod backoff;
+mod boot_id;
 mod effect;
 mod event;
 mod execution_id;
@@ -19,8 +20,9 @@ mod time;
 mod verdict;
 
 pub use agent::Agent;
+pub use boot_id::BootId;
 pub use effect::{Effect, StepRun};
 pub use event::{Captured, Ending, Event, Found, Refused, StepOutcome};
 pub use execution_id::{ExecutionId, RunId};
-pub use settings::{Details, FinalStep, HandlerPolicy, OnInterruption, OnStop, Settings};
+pub use settings::{AfterReboot, Details, FinalStep, HandlerPolicy, OnInterruption, OnStop, Settings};
 pub use time::BootTime;

@@ -4,6 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jobs_protocol::ThingName;
+use jobs_protocol::document::{Action, Step};
+
+use crate::Ending;
+
+/// The exit code by which a handler asks for a reboot, unless the operator has set another one: that of the agent of
+/// AWS Systems Manager.
+const REBOOT_EXIT_CODE: i32 = 194;
+/// How often a handler is started at most for one execution, unless the operator has set another limit.
+const MOST_ATTEMPTS: u32 = 3;
 
 /// Settings of the agent's decisions.
 #[derive(Debug, Clone)]
@@ -34,6 +43,8 @@ pub struct Settings {
     pub final_step: FinalStep,
     /// What is reported of a job whose document does not say.
     pub details: Details,
+    /// The exit code by which a handler asks for a reboot of the machine; none: it is an exit code like others.
+    pub reboot_exit_code: Option<i32>,
 }
 
 /// What holds for one handler.
@@ -45,6 +56,18 @@ pub struct HandlerPolicy {
     pub max_attempts: u32,
     /// How long it may run; none: the common limit.
     pub timeout: Option<Duration>,
+    /// How it goes on after a reboot that the handler has brought about. None: it may ask for one by its exit code,
+    /// which is followed by the same step; a restart in the middle of it is an interruption like any other.
+    pub after_reboot: Option<AfterReboot>,
+}
+
+/// What follows on a handler that has the machine rebooted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterReboot {
+    /// It is started again, up to the limit of attempts.
+    SameStep,
+    /// It has done its work.
+    NextStep,
 }
 
 /// What follows when a handler was interrupted.
@@ -108,12 +131,32 @@ impl Settings {
             on_stop: OnStop::default(),
             final_step: FinalStep::default(),
             details: Details::default(),
+            reboot_exit_code: Some(REBOOT_EXIT_CODE),
         }
+    }
+
+    /// What holds for the handler of a step.
+    #[must_use]
+    pub fn policy_of(&self, step: &Step) -> HandlerPolicy {
+        match &step.action {
+            Action::RunHandler { handler, .. } => self.handlers.get(handler).cloned().unwrap_or_default(),
+            Action::RunCommand { .. } => HandlerPolicy::default(),
+        }
+    }
+
+    /// Whether a run has ended with the exit code that asks for a reboot.
+    pub(crate) fn is_call_for_reboot(&self, ending: &Ending) -> bool {
+        matches!(ending, Ending::Exited { code } if Some(*code) == self.reboot_exit_code)
     }
 }
 
 impl Default for HandlerPolicy {
     fn default() -> Self {
-        Self { on_interruption: OnInterruption::default(), max_attempts: 1, timeout: None }
+        Self {
+            on_interruption: OnInterruption::default(),
+            max_attempts: MOST_ATTEMPTS,
+            timeout: None,
+            after_reboot: None,
+        }
     }
 }

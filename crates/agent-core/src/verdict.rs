@@ -8,7 +8,7 @@ use jobs_protocol::document::{Form, JobDocument, Step};
 
 use crate::journal::Verdict;
 use crate::report::{details_for, report};
-use crate::{Details, Ending, FinalStep, Settings, StepOutcome};
+use crate::{AfterReboot, Details, Ending, FinalStep, Settings, StepOutcome};
 
 /// A step that has ended: its index, and how.
 pub(crate) type Ended = (u32, StepOutcome);
@@ -61,6 +61,17 @@ pub(crate) fn what_follows(document: &JobDocument, ended: &[Ended], settings: &S
     }
 }
 
+/// Whether a step that has ended so has passed.
+pub(crate) fn passes(document: &JobDocument, index: u32, outcome: &StepOutcome, settings: &Settings) -> bool {
+    step_at(document, index).is_some_and(|step| judge(document, index, step, outcome, settings).is_ok())
+}
+
+/// Whether the step's work was a reboot of the machine, and that is done.
+fn has_rebooted(step: &Step, ending: &Ending, settings: &Settings) -> bool {
+    let has_ended_so = *ending == Ending::Interrupted || settings.is_call_for_reboot(ending);
+    has_ended_so && settings.policy_of(step).after_reboot == Some(AfterReboot::NextStep)
+}
+
 /// Whether a step has passed; if not, why, in words for the operator.
 fn judge(
     document: &JobDocument,
@@ -70,7 +81,8 @@ fn judge(
     settings: &Settings,
 ) -> Result<(), String> {
     let sentence = |what: &str| sentence(document, index, step, settings, what);
-    if outcome.ending != (Ending::Exited { code: 0 }) {
+    let rebooted = has_rebooted(step, &outcome.ending, settings);
+    if outcome.ending != (Ending::Exited { code: 0 }) && !rebooted {
         return Err(sentence(&words(&outcome.ending)));
     }
     let default = match document.form {
@@ -79,7 +91,8 @@ fn judge(
     };
     match step.allow_std_err.or(default) {
         Some(allowed) if outcome.stderr.lines > allowed => Err(sentence(&format!(
-            "exited with status: 0, but wrote {} to standard error where {allowed} are allowed (allowStdErr)",
+            "{}, but wrote {} to standard error where {allowed} are allowed (allowStdErr)",
+            words(&outcome.ending),
             plural(outcome.stderr.lines, "line")
         ))),
         _ => Ok(()),
@@ -90,6 +103,13 @@ fn success(document: &JobDocument, ended: &[Ended], settings: &Settings) -> Stri
     let mut reason = "Job exited with status: 0".to_owned();
     for (index, outcome) in ended {
         let Some(step) = step_at(document, *index) else { continue };
+        if has_rebooted(step, &outcome.ending, settings) {
+            let who = subject(document, *index, step);
+            reason = match document.form {
+                Form::Flat => format!("{who} has had the machine restarted"),
+                Form::Steps => format!("{reason}; {who} has had the machine restarted"),
+            };
+        }
         if let Err(ignored) = judge(document, *index, step, outcome, settings) {
             reason.push_str("; ignored: ");
             reason.push_str(&ignored);
@@ -153,6 +173,9 @@ fn words(ending: &Ending) -> String {
         Ending::Interrupted => {
             "interrupted by a restart of the machine, and nobody knows how far it came; it was not run again"
                 .to_owned()
+        }
+        Ending::NotRebooted { code, reason } => {
+            format!("asked for a reboot (exit status: {code}), which was not done: {reason}")
         }
     }
 }

@@ -6,13 +6,15 @@ use std::fmt;
 
 use agent_core::journal::{Record, State};
 use agent_core::{
-    Agent, BootTime, Captured, Effect, Ending, Event, Found, HandlerPolicy, OnInterruption, RunId, Settings,
-    StepOutcome,
+    AfterReboot, Agent, BootId, BootTime, Captured, Effect, Ending, Event, Found, HandlerPolicy,
+    OnInterruption, RunId, Settings, StepOutcome,
 };
 use jobs_protocol::ThingName;
 use serde_json::{Value, json};
 
 const PREFIX: &str = "$aws/things/t1/jobs/";
+/// The exit code that asks for a reboot: of a step's first attempt, its second one exits 0.
+const REBOOT: i32 = 194;
 /// Far more events than any life of these jobs takes.
 const MOST_EVENTS: usize = 600;
 
@@ -60,18 +62,38 @@ fn steps_that_may_be_run_again() {
 }
 
 #[test]
+fn a_step_that_asks_for_a_reboot_and_then_goes_on() {
+    break_everywhere(&steps(&[json!({}), json!({})]), &[REBOOT, 0], 3);
+}
+
+#[test]
+fn a_step_that_is_done_with_its_reboot() {
+    break_everywhere_with(Some(AfterReboot::NextStep), &steps(&[json!({}), json!({})]), &[REBOOT, 0], 1);
+}
+
+#[test]
+fn a_last_step_that_is_done_with_its_reboot() {
+    break_everywhere_with(Some(AfterReboot::NextStep), &steps(&[json!({})]), &[REBOOT], 1);
+}
+
+#[test]
 fn a_document_that_cannot_be_run() {
     break_everywhere(&json!({"operation": 7}), &[], 1);
 }
 
 /// Runs the document once without a break, and then with every pair of breaks.
 fn break_everywhere(document: &Value, codes: &[i32], attempts: u32) {
-    let length = World::new(document, codes, attempts, Break::PowerCut).run(&[]);
+    break_everywhere_with(None, document, codes, attempts);
+}
+
+fn break_everywhere_with(after_reboot: Option<AfterReboot>, document: &Value, codes: &[i32], attempts: u32) {
+    let world = |kind| World::new(document, codes, attempts, after_reboot, kind);
+    let length = world(Break::PowerCut).run(&[]);
     assert!(length >= 4, "the story is whole: {length} effects");
     for kind in [Break::HandlerRunsOn, Break::HandlerEnds, Break::PowerCut] {
         for first in 0..length {
             for second in first..length + 8 {
-                World::new(document, codes, attempts, kind).run(&[first, second]);
+                world(kind).run(&[first, second]);
             }
         }
     }
@@ -111,21 +133,29 @@ struct World {
     reason: String,
     effects: usize,
     lives: u64,
+    /// How often the machine has been started anew.
+    boots: u64,
 }
 
 impl World {
-    fn new(document: &Value, codes: &[i32], attempts: u32, kind: Break) -> Self {
+    fn new(
+        document: &Value,
+        codes: &[i32],
+        attempts: u32,
+        after_reboot: Option<AfterReboot>,
+        kind: Break,
+    ) -> Self {
         let mut settings = Settings::new(ThingName::try_from("t1").expect("a valid name"));
-        if attempts > 1 {
-            let policy = HandlerPolicy {
-                on_interruption: OnInterruption::Rerun,
-                max_attempts: attempts,
-                ..HandlerPolicy::default()
-            };
-            settings.handlers.insert("handler".to_owned(), policy);
-        }
+        let rerun = attempts > 1 && !codes.contains(&REBOOT);
+        let policy = HandlerPolicy {
+            on_interruption: if rerun { OnInterruption::Rerun } else { OnInterruption::NeverRerun },
+            max_attempts: attempts,
+            after_reboot,
+            ..HandlerPolicy::default()
+        };
+        settings.handlers.insert("handler".to_owned(), policy);
         Self {
-            agent: Agent::new(settings.clone(), State::default(), 0),
+            agent: Agent::new(settings.clone(), State::default(), boot_id(0), 0),
             settings,
             kind,
             now: BootTime::from_millis(1000),
@@ -141,6 +171,7 @@ impl World {
             reason: String::new(),
             effects: 0,
             lives: 0,
+            boots: 0,
         }
     }
 
@@ -173,7 +204,7 @@ impl World {
     fn rebirth(&mut self, breaks: &mut VecDeque<usize>) {
         self.events.clear();
         self.lives += 1;
-        self.agent = Agent::new(self.settings.clone(), self.saved(), self.lives);
+        self.agent = Agent::new(self.settings.clone(), self.saved(), boot_id(self.boots), self.lives);
         let effects = self.agent.start(self.now);
         self.events.push_back(Event::LinkUp);
         self.perform_all(effects, breaks);
@@ -191,6 +222,10 @@ impl World {
                 return self.rebirth(breaks);
             }
             self.effects += 1;
+            if matches!(effect, Effect::Reboot) {
+                self.restart_machine();
+                return self.rebirth(breaks);
+            }
             self.perform(effect);
         }
     }
@@ -202,10 +237,18 @@ impl World {
                 Break::HandlerEnds => {
                     outcome.get_or_insert_with(|| own_end(run, &self.codes));
                 }
-                Break::PowerCut => {
-                    outcome.get_or_insert_with(|| ended(Ending::Interrupted));
-                }
+                Break::PowerCut => {}
             }
+        }
+        if self.kind == Break::PowerCut {
+            self.restart_machine();
+        }
+    }
+
+    fn restart_machine(&mut self) {
+        self.boots += 1;
+        for outcome in self.runs.values_mut() {
+            outcome.get_or_insert_with(|| ended(Ending::Interrupted));
         }
     }
 
@@ -213,7 +256,10 @@ impl World {
         match effect {
             Effect::Save(record) => {
                 // A break before that finds the handler still at work.
-                if matches!(record, Record::StepEnded { .. } | Record::Decided { .. }) {
+                if matches!(
+                    record,
+                    Record::StepEnded { .. } | Record::Rebooting { .. } | Record::Decided { .. }
+                ) {
                     for (run, outcome) in &mut self.runs {
                         outcome.get_or_insert_with(|| own_end(run, &self.codes));
                     }
@@ -251,6 +297,7 @@ impl World {
             Effect::Release { run } => {
                 self.runs.remove(&run);
             }
+            Effect::Reboot => unreachable!("it ends this life"),
             Effect::Exit => panic!("nobody has told it to end: {self:?}"),
         }
     }
@@ -313,7 +360,11 @@ impl World {
             return;
         }
         let ignored = |index: usize| self.document["steps"][index]["action"]["ignoreStepFailure"] == true;
-        let failing = (0..self.codes.len()).any(|index| self.codes[index] != 0 && !ignored(index));
+        let failing =
+            (0..self.codes.len()).any(|index| ![0, REBOOT].contains(&self.codes[index]) && !ignored(index));
+        if self.codes.contains(&REBOOT) && self.status == "SUCCEEDED" {
+            assert!(self.boots > 0, "it never restarted: {self:?}");
+        }
         match self.status {
             "SUCCEEDED" => {
                 assert!(!failing, "{self:?}");
@@ -349,7 +400,12 @@ impl fmt::Debug for World {
 }
 
 fn own_end(run: &RunId, codes: &[i32]) -> StepOutcome {
-    ended(Ending::Exited { code: codes[run.step as usize] })
+    let code = codes[run.step as usize];
+    ended(Ending::Exited { code: if code == REBOOT && run.attempt > 1 { 0 } else { code } })
+}
+
+fn boot_id(boots: u64) -> BootId {
+    format!("boot {boots}").into()
 }
 
 fn ended(ending: Ending) -> StepOutcome {

@@ -115,7 +115,9 @@ impl Agent {
     fn doubt_current(&mut self, now: BootTime) {
         let Work::Busy(execution) = &self.work else { return };
         match execution.phase {
-            Phase::Announcing { .. } | Phase::Adopting { .. } | Phase::Running(_) => self.doubt.due_at(now),
+            Phase::Announcing { .. } | Phase::Adopting { .. } | Phase::Running(_) | Phase::Rebooting(_) => {
+                self.doubt.due_at(now);
+            }
             Phase::Reporting(_) => {}
         }
     }
@@ -177,7 +179,8 @@ impl Agent {
     /// The service had agreed before the doubt about the execution was settled.
     fn start_if_agreed(&mut self, now: BootTime, out: &mut Effects) {
         let Work::Busy(execution) = &self.work else { return };
-        if matches!(execution.phase, Phase::Announcing { .. }) && execution.owed.is_none() {
+        let waits = matches!(execution.phase, Phase::Announcing { .. } | Phase::Rebooting(_));
+        if waits && execution.owed.is_none() {
             self.update_landed(now, out);
         }
     }

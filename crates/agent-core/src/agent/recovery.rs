@@ -4,17 +4,17 @@ use jobs_protocol::document::JobDocument;
 use tracing::{info, warn};
 
 use super::{Agent, Effects, Execution, Phase, Running, StopCause, Work};
-use crate::journal::{Current, Verdict};
+use crate::journal::{Current, Reboot};
 use crate::report::interrupted;
 use crate::verdict::{Ended, Next, what_follows};
-use crate::{BootTime, Effect, Found, RunId};
+use crate::{AfterReboot, BootTime, Effect, Found, RunId, StepOutcome};
 
 impl Agent {
     /// Takes up the execution that the journal holds, if there is one.
     pub(super) fn recover(&mut self, now: BootTime, out: &mut Effects) {
         let Some(current) = self.saved.current().cloned() else { return };
         info!(job = %current.execution, runs = current.runs.len(), "Taking up the job of an earlier life");
-        let Current { execution, version, document, runs, verdict } = current;
+        let Current { execution, version, document, runs, reboot, verdict } = current;
         if let Some(verdict) = verdict {
             return self.owe_report(execution, version, verdict, None, now);
         }
@@ -24,51 +24,56 @@ impl Agent {
             return self.decide(execution, version, interrupted(reason), None, now, out);
         };
         let last = runs.last().cloned();
-        let ended: Vec<Ended> = latest_outcomes(runs);
         let phase = match &last {
-            None => Phase::Announcing { step: 0, attempt: 1 },
-            Some((run, None)) => {
-                out.push(Effect::Adopt { run: run.clone() });
-                Phase::Adopting { run: run.clone(), over_at_service: false }
-            }
-            Some((run, Some(outcome))) if self.is_repeated(&document, run, outcome) => {
-                Phase::Announcing { step: run.step, attempt: run.attempt + 1 }
-            }
-            Some((_, Some(_))) => match what_follows(&document, &ended, &self.settings) {
-                Next::Run(step) => Phase::Announcing { step, attempt: 1 },
-                Next::Verdict(verdict) => Phase::Reporting(verdict),
-            },
+            Some((run, None)) => Phase::Adopting { run: run.clone(), over_at_service: false },
+            Some((_, Some(_))) | None => Phase::Announcing { step: 0, attempt: 1 },
         };
-        self.resume(
-            Execution {
-                id: execution,
-                version,
-                document: Some(document),
-                ended,
-                owed: None,
-                suspicion: false,
-                phase,
-            },
-            now,
-            out,
-        );
+        self.work = Work::Busy(Box::new(Execution {
+            id: execution,
+            version,
+            document: Some(document),
+            ended: latest_outcomes(runs),
+            owed: None,
+            suspicion: false,
+            phase,
+        }));
+        match last {
+            None => self.announce_step(0, 1, now),
+            Some((run, None)) => out.push(Effect::Adopt { run }),
+            Some((run, Some(outcome))) => self.take_up_after(&run, &outcome, reboot, now, out),
+        }
     }
 
-    fn resume(&mut self, execution: Execution, now: BootTime, out: &mut Effects) {
-        let decided: Option<Verdict> = match &execution.phase {
-            Phase::Reporting(verdict) => Some(verdict.clone()),
-            Phase::Announcing { .. } | Phase::Adopting { .. } | Phase::Running(_) => None,
-        };
-        if let Some(verdict) = decided {
-            return self.decide(execution.id, execution.version, verdict, execution.document, now, out);
+    /// The last run is over, and what follows on it was not begun.
+    fn take_up_after(
+        &mut self,
+        run: &RunId,
+        outcome: &StepOutcome,
+        reboot: Option<Reboot>,
+        now: BootTime,
+        out: &mut Effects,
+    ) {
+        let Work::Busy(execution) = &self.work else { return };
+        let Some(document) = execution.document.clone() else { return };
+        let (id, version, ended) = (execution.id.clone(), execution.version, execution.ended.clone());
+        match reboot {
+            Some(Reboot { boot, asked }) if boot == self.boot => {
+                return self.reboot_again(run, asked, now, out);
+            }
+            Some(_) => {
+                info!(job = %id, step = run.step + 1, "The machine has restarted, as its handler has asked for");
+                if self.after_reboot(&document, run.step) == AfterReboot::SameStep {
+                    return self.announce_after_reboot(run.step, run.attempt + 1, now);
+                }
+            }
+            None => {}
         }
-        let announce = match execution.phase {
-            Phase::Announcing { step, .. } => Some(step),
-            Phase::Adopting { .. } | Phase::Running(_) | Phase::Reporting(_) => None,
-        };
-        self.work = Work::Busy(Box::new(execution));
-        if let Some(step) = announce {
-            self.owe_progress(step, now);
+        if self.is_repeated(&document, run, outcome) {
+            return self.announce_step(run.step, run.attempt + 1, now);
+        }
+        match what_follows(&document, &ended, &self.settings) {
+            Next::Run(step) => self.announce_step(step, 1, now),
+            Next::Verdict(verdict) => self.decide(id, version, verdict, Some(document), now, out),
         }
     }
 
@@ -77,9 +82,11 @@ impl Agent {
         let Work::Busy(execution) = &mut self.work else { return };
         let over = match &execution.phase {
             Phase::Adopting { run: wanted, over_at_service } if wanted == run => *over_at_service,
-            Phase::Adopting { .. } | Phase::Announcing { .. } | Phase::Running(_) | Phase::Reporting(_) => {
-                return;
-            }
+            Phase::Adopting { .. }
+            | Phase::Announcing { .. }
+            | Phase::Running(_)
+            | Phase::Rebooting(_)
+            | Phase::Reporting(_) => return,
         };
         match found {
             Found::Running => {
@@ -114,7 +121,7 @@ impl Agent {
 
 /// Of each step that has ended, the last outcome, in the order of the steps' runs. A run that will be repeated is
 /// not among them.
-fn latest_outcomes(runs: Vec<(RunId, Option<crate::StepOutcome>)>) -> Vec<Ended> {
+fn latest_outcomes(runs: Vec<(RunId, Option<StepOutcome>)>) -> Vec<Ended> {
     let mut ended: Vec<Ended> = Vec::new();
     for (run, outcome) in runs {
         let Some(outcome) = outcome else { continue };

@@ -7,16 +7,16 @@ use jobs_protocol::document::{Action, Form, JobDocument, Step};
 use jobs_protocol::message::StepTimeout;
 use tracing::{debug, info, warn};
 
+use super::reboot::Stage;
 use super::{
     Agent, CHECK_AFTER, Effects, Execution, Phase, RENEW_EVERY, Running, StopCause, TIMER_SLACK, Work,
 };
 use crate::journal::{Finished, Record, Verdict};
 use crate::outbox::Owed;
 use crate::report::{details_for, interrupted};
-use crate::verdict::{self, step_at, what_follows};
+use crate::verdict::{self, passes, step_at, what_follows};
 use crate::{
-    BootTime, Details, Effect, Ending, ExecutionId, HandlerPolicy, OnInterruption, RunId, StepOutcome,
-    StepRun,
+    AfterReboot, BootTime, Details, Effect, Ending, ExecutionId, OnInterruption, RunId, StepOutcome, StepRun,
 };
 
 impl Agent {
@@ -25,7 +25,8 @@ impl Agent {
         let Work::Busy(execution) = &mut self.work else { return };
         match &execution.phase {
             // It may be another execution under the same name that has been agreed to: the answer is on its way.
-            Phase::Announcing { .. } if self.doubt.is_open() => {}
+            Phase::Announcing { .. } | Phase::Rebooting(_) if self.doubt.is_open() => {}
+            Phase::Rebooting(_) => self.restart_machine(now, out),
             Phase::Announcing { step, attempt } => {
                 let (step, attempt) = (*step, *attempt);
                 self.start_step(step, attempt, now, out);
@@ -132,13 +133,25 @@ impl Agent {
     pub(super) fn judge_run(
         &mut self,
         run: &RunId,
-        outcome: StepOutcome,
+        mut outcome: StepOutcome,
         agent_ends: bool,
         now: BootTime,
         out: &mut Effects,
     ) {
-        let Work::Busy(execution) = &mut self.work else { return };
+        let Work::Busy(execution) = &self.work else { return };
         let Some(document) = execution.document.clone() else { return };
+        if let Some(after) = self.wants_reboot(&document, run, &mut outcome) {
+            // What has failed for another reason needs no reboot to be reported.
+            if after == AfterReboot::SameStep || passes(&document, run.step, &outcome, &self.settings) {
+                self.reboot(run, outcome, 1, now, out);
+                out.push(Effect::Release { run: run.clone() });
+                if agent_ends {
+                    out.push(Effect::Exit);
+                }
+                return;
+            }
+        }
+        let Work::Busy(execution) = &mut self.work else { return };
         execution.ended.retain(|(step, _)| *step != run.step);
         execution.ended.push((run.step, outcome.clone()));
         let ended = execution.ended.clone();
@@ -243,6 +256,14 @@ impl Agent {
                 }
             }
             Phase::Adopting { over_at_service, .. } => *over_at_service = true,
+            Phase::Rebooting(rebooting) => match rebooting.stage {
+                Stage::Telling { .. } => {
+                    info!(job = %execution.id, "Over at the service before the machine was told to restart");
+                    self.close(None, now, out);
+                }
+                // It goes down in any case; until then nothing else is begun.
+                Stage::Asked { .. } => rebooting.over = true,
+            },
             Phase::Running(running) => {
                 if running.stop != Some(StopCause::OverAtService) {
                     warn!(job = %execution.id, "Over at the service: stopping the handler");
@@ -281,6 +302,7 @@ impl Agent {
                 Phase::Announcing { .. }
                 | Phase::Adopting { .. }
                 | Phase::Running(_)
+                | Phase::Rebooting(_)
                 | Phase::Reporting(_) => None,
             },
             Work::Idle | Work::Inspecting(_) => None,
@@ -291,27 +313,33 @@ impl Agent {
     pub(super) fn limit_of(&self, step: u32) -> Duration {
         let Work::Busy(execution) = &self.work else { return self.settings.step_timeout };
         let step = execution.document.as_ref().and_then(|document| step_at(document, step));
-        step.and_then(|step| self.policy_of(step).timeout).unwrap_or(self.settings.step_timeout)
-    }
-
-    fn policy_of(&self, step: &Step) -> HandlerPolicy {
-        match &step.action {
-            Action::RunHandler { handler, .. } => {
-                self.settings.handlers.get(handler).cloned().unwrap_or_default()
-            }
-            Action::RunCommand { .. } => HandlerPolicy::default(),
-        }
+        step.and_then(|step| self.settings.policy_of(step).timeout).unwrap_or(self.settings.step_timeout)
     }
 
     /// Whether a run that has ended is followed by another attempt at its step.
     pub(super) fn is_repeated(&self, document: &JobDocument, run: &RunId, outcome: &StepOutcome) -> bool {
-        let cut_off = matches!(outcome.ending, Ending::Lost | Ending::Interrupted);
-        cut_off && step_at(document, run.step).is_some_and(|step| self.may_rerun(step, run.attempt))
+        let Some(step) = step_at(document, run.step) else { return false };
+        let policy = self.settings.policy_of(step);
+        match (&outcome.ending, policy.after_reboot) {
+            (Ending::Interrupted, Some(AfterReboot::SameStep)) => run.attempt < policy.max_attempts,
+            (Ending::Lost, _) | (Ending::Interrupted, None) => self.may_rerun(step, run.attempt),
+            (
+                Ending::Interrupted
+                | Ending::Exited { .. }
+                | Ending::Killed { .. }
+                | Ending::TimedOut { .. }
+                | Ending::Stopped { .. }
+                | Ending::CouldNotStart { .. }
+                | Ending::OutOfMemory
+                | Ending::NotRebooted { .. },
+                _,
+            ) => false,
+        }
     }
 
     /// Whether a step may be started once more after so many attempts.
     pub(super) fn may_rerun(&self, step: &Step, attempts: u32) -> bool {
-        let policy = self.policy_of(step);
+        let policy = self.settings.policy_of(step);
         policy.on_interruption == OnInterruption::Rerun && attempts < policy.max_attempts
     }
 }

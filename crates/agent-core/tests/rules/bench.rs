@@ -84,9 +84,14 @@ pub(crate) fn exited(code: i32) -> StepOutcome {
 
 impl Bench {
     pub(crate) fn with(settings: Settings, saved: &[Record]) -> Self {
+        Self::in_boot("first", settings, saved)
+    }
+
+    /// A life in that boot of the machine.
+    pub(crate) fn in_boot(boot: &str, settings: Settings, saved: &[Record]) -> Self {
         let state = State::from_records(saved.iter().cloned());
         let mut bench = Self {
-            agent: Agent::new(settings, state, 11),
+            agent: Agent::new(settings, state, boot.to_owned().into(), 11),
             now: BootTime::from_millis(5_000),
             journal: saved.to_vec(),
             deeds: Vec::new(),
@@ -275,6 +280,7 @@ impl Bench {
                     Record::Accepted { .. } => "save accepted".to_owned(),
                     Record::StepStarting { run } => format!("save starting {}", of(run)),
                     Record::StepEnded { run, .. } => format!("save ended {}", of(run)),
+                    Record::Rebooting { run, asked, .. } => format!("save rebooting {} ({asked})", of(run)),
                     Record::Decided { verdict, .. } => format!("save decided {}", verdict.status),
                     Record::Closed(_) => "save closed".to_owned(),
                     Record::Dropped { .. } => "save dropped".to_owned(),
@@ -304,6 +310,7 @@ impl Bench {
             Effect::Stop { run } => format!("stop {}", of(&run)),
             Effect::Adopt { run } => format!("adopt {}", of(&run)),
             Effect::Release { run } => format!("release {}", of(&run)),
+            Effect::Reboot => "reboot".to_owned(),
             Effect::Exit => "exit".to_owned(),
         }
     }
