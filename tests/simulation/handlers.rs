@@ -14,6 +14,9 @@ pub(crate) struct Handlers {
 struct Run {
     /// How often it was started.
     starts: u32,
+    /// In which boot of the machine it was started last, and in which one it has ended.
+    started_in: u64,
+    ended_in: u64,
     /// None while it runs.
     outcome: Option<StepOutcome>,
     /// What the agent keeps of it is dropped.
@@ -22,10 +25,11 @@ struct Run {
 }
 
 impl Handlers {
-    pub(crate) fn start(&mut self, run: &RunId) {
-        let entry = self.runs.entry(run.clone());
-        let known = entry.or_insert(Run { starts: 0, outcome: None, released: false, stopping: false });
-        *known = Run { starts: known.starts + 1, outcome: None, released: false, stopping: false };
+    pub(crate) fn start(&mut self, run: &RunId, boot: u64) {
+        let starts = self.runs.get(run).map_or(0, |known| known.starts) + 1;
+        let begun =
+            Run { starts, started_in: boot, ended_in: 0, outcome: None, released: false, stopping: false };
+        self.runs.insert(run.clone(), begun);
     }
 
     pub(crate) fn running(&self) -> Vec<RunId> {
@@ -44,10 +48,10 @@ impl Handlers {
     }
 
     /// Ends a run, unless it has ended before.
-    pub(crate) fn end(&mut self, run: &RunId, outcome: StepOutcome) -> bool {
+    pub(crate) fn end(&mut self, run: &RunId, outcome: StepOutcome, boot: u64) -> bool {
         match self.runs.get_mut(run) {
             Some(run) if run.outcome.is_none() => {
-                run.outcome = Some(outcome);
+                (run.outcome, run.ended_in) = (Some(outcome), boot);
                 true
             }
             _ => false,
@@ -70,22 +74,45 @@ impl Handlers {
         }
     }
 
-    /// How often any attempt of a step was started.
-    pub(crate) fn starts_of_each_step(&self) -> BTreeMap<(String, u32), u32> {
-        let mut starts = BTreeMap::new();
-        for (id, run) in &self.runs {
-            *starts
-                .entry((format!("{}@{}", id.execution, id.execution.queued_at.0), id.step))
-                .or_default() += run.starts;
-        }
-        starts
+    /// Runs that must not have been: one that was started twice, or a further attempt at a step that had not had the
+    /// machine restarted, or in the same boot, or beyond the limit.
+    pub(crate) fn unwanted(&self, most_attempts: u32) -> Vec<String> {
+        let is_wanted = |id: &RunId, run: &Run| {
+            let before = RunId { attempt: id.attempt.saturating_sub(1), ..id.clone() };
+            let follows = match self.runs.get(&before) {
+                None => id.attempt == 1,
+                Some(before) => {
+                    let job = id.execution.job.as_str();
+                    let may =
+                        before.outcome.as_ref().is_some_and(|outcome| has_rebooted(job, &outcome.ending));
+                    may && before.ended_in < run.started_in
+                }
+            };
+            run.starts == 1 && follows && id.attempt <= most_attempts
+        };
+        let unwanted = self.runs.iter().filter(|(id, run)| !is_wanted(id, run));
+        unwanted.map(|(id, run)| format!("{id}, {} starts", run.starts)).collect()
     }
 
-    /// The endings of an execution's steps.
-    pub(crate) fn outcomes_of(&self, job: &str, queued_at: i64) -> BTreeMap<u32, &StepOutcome> {
+    /// The most attempts that any step has taken.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.runs.keys().map(|id| id.attempt).max().unwrap_or(0)
+    }
+
+    /// The last endings of an execution's steps, and the boots that they were in.
+    pub(crate) fn outcomes_of(&self, job: &str, queued_at: i64) -> BTreeMap<u32, (&StepOutcome, u64)> {
         let is_meant = |id: &RunId| id.execution.job.as_str() == job && id.execution.queued_at.0 == queued_at;
         let meant = self.runs.iter().filter(|(id, _)| is_meant(id));
-        meant.filter_map(|(id, run)| Some((id.step, run.outcome.as_ref()?))).collect()
+        meant.filter_map(|(id, run)| Some((id.step, (run.outcome.as_ref()?, run.ended_in)))).collect()
+    }
+}
+
+/// Whether the handler of such a job has had the machine restarted if it has ended so.
+pub(crate) fn has_rebooted(job: &str, ending: &Ending) -> bool {
+    match (job.split('-').next(), ending) {
+        (Some("reboot" | "plug" | "again"), Ending::Exited { code: 194 }) => true,
+        (Some("plug" | "again"), Ending::Interrupted) => true,
+        _ => false,
     }
 }
 

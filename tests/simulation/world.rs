@@ -4,8 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use agent_core::journal::{Record, State, Verdict};
-use agent_core::{Agent, BootTime, Effect, Ending, Event, ExecutionId, Refused, RunId, Settings};
+use agent_core::{
+    AfterReboot, Agent, BootTime, Effect, Ending, Event, ExecutionId, HandlerPolicy, Refused, RunId,
+    Settings, StepRun,
+};
 use jobs_protocol::ThingName;
+use jobs_protocol::document::Action;
 use serde_json::{Value, json};
 use service_core::{EpochMillis, Message, Service};
 
@@ -25,8 +29,14 @@ const LAG: u64 = 5 * SECOND;
 /// second of its queueing at best: what is older than a namesake of its execution could be taken for that one's, and
 /// nothing on the device's side could tell. So a name is given anew only after this time.
 pub(crate) const LATEST: u64 = 2 * MINUTE;
+/// A step is attempted so often at most.
+pub(crate) const MOST_ATTEMPTS: u32 = 3;
 /// More work than this at one moment is a loop.
 const MOST_AT_ONE_MOMENT: u32 = 500;
+
+/// Kinds of ends of handlers, beside those that are told by their number alone.
+const REBOOTS: u8 = 5;
+const PULLS_THE_PLUG: u8 = 6;
 
 /// How badly the world behaves, in times per thousand.
 #[derive(Debug, Clone, Copy)]
@@ -40,9 +50,12 @@ pub(crate) struct Weather {
     pub(crate) stale: u64,
     /// Per effect: the agent is gone before it.
     pub(crate) crash: u64,
+    /// Jobs that have the machine restarted.
+    pub(crate) reboots: u64,
 }
 
-pub(crate) const CALM: Weather = Weather { lose: 0, repeat: 0, delay: 0, mute: 0, stale: 0, crash: 0 };
+pub(crate) const CALM: Weather =
+    Weather { lose: 0, repeat: 0, delay: 0, mute: 0, stale: 0, crash: 0, reboots: 0 };
 
 /// An execution as the service lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +74,8 @@ enum Coming {
     AgentStarts,
     HandlerEnds { run: RunId, kind: u8, stderr_lines: u64 },
     HandlerIsStopped { run: RunId, killed: bool },
+    MachineRestarts { boot: u64 },
+    RebootFails { life: u64 },
 }
 
 pub(crate) struct World {
@@ -68,6 +83,8 @@ pub(crate) struct World {
     pub(crate) weather: Weather,
     pub(crate) now: u64,
     booted: u64,
+    /// Counts the boots of the machine.
+    pub(crate) boots: u64,
     pub(crate) service: Service,
     /// The service before its last change, and when that was.
     replica: (Service, u64),
@@ -104,6 +121,7 @@ impl World {
             weather,
             now: START,
             booted: START,
+            boots: 1,
             replica: (service.clone(), START),
             service,
             agent: None,
@@ -132,6 +150,9 @@ impl World {
     pub(crate) fn create_job(&mut self) -> String {
         self.jobs += 1;
         let kind = match self.dice.between(0, 10) {
+            _ if self.dice.per_mille(self.weather.reboots) => {
+                ["reboot", "plug", "again"][self.dice.between(0, 3) as usize]
+            }
             0 => "bad",
             1 => "missing",
             2 => "tolerant",
@@ -149,9 +170,12 @@ impl World {
             Some("bad") => json!({"operation": 5}),
             Some("missing") => json!({"operation": "missing"}),
             Some("tolerant") => json!({"operation": "h", "allowStdErr": 1}),
-            Some("steps") => {
-                json!({"version": "1.0", "steps": [step("a"), step("b"), step("c")], "finalStep": step("z")})
+            Some(kind @ ("steps" | "plug")) => {
+                let second = if kind == "plug" { kind } else { "h" };
+                json!({"version": "1.0", "steps": [step("h"), step(second), step("h")], "finalStep": step("h")})
             }
+            // Asks for a reboot; reboots the machine itself and is then done, or is then run again.
+            Some(kind @ ("reboot" | "again")) => json!({"operation": kind}),
             _ => json!({"operation": "h", "args": ["x"]}),
         };
         let mut params = json!({"jobId": job, "targets": [format!("arn:aws:iot:us-east-1:123456789012:thing/{THING}")],
@@ -206,9 +230,11 @@ impl World {
     /// Everything on the board ends at once; the boot clock begins anew.
     pub(crate) fn cut_power(&mut self) {
         for run in self.handlers.running() {
-            self.handlers.end(&run, outcome(Ending::Interrupted, 0));
+            self.handlers.end(&run, outcome(Ending::Interrupted, 0), self.boots);
         }
-        self.tell(|| "the power is cut".to_owned());
+        self.boots += 1;
+        let boots = self.boots;
+        self.tell(|| format!("the machine goes down; boot {boots}"));
         self.booted = self.now;
         if self.agent.is_some() {
             self.crash();
@@ -365,9 +391,26 @@ impl World {
                     1 => Ending::Exited { code: 3 },
                     2 => Ending::Killed { signal: 9 },
                     3 => Ending::CouldNotStart { reason: "no interpreter".to_owned() },
+                    REBOOTS => Ending::Exited { code: 194 },
+                    PULLS_THE_PLUG => {
+                        if self.handlers.running().contains(&run) {
+                            self.cut_power();
+                        }
+                        return;
+                    }
                     _ => Ending::TimedOut { killed: false },
                 };
                 self.end_handler(&run, outcome(ending, stderr_lines));
+            }
+            Coming::MachineRestarts { boot } => {
+                if boot == self.boots {
+                    self.cut_power();
+                }
+            }
+            Coming::RebootFails { life } => {
+                if life == self.life {
+                    self.event(Event::RebootFailed { reason: "not permitted".to_owned() });
+                }
             }
             Coming::HandlerIsStopped { run, killed } => {
                 self.end_handler(&run, outcome(Ending::Stopped { killed }, 0));
@@ -434,8 +477,14 @@ impl World {
         self.tell(|| "the agent starts".to_owned());
         let mut settings = Settings::new(ThingName::try_from(THING).expect("a name"));
         settings.step_timeout = Duration::from_millis(STEP_LIMIT);
+        let marks = [("plug", AfterReboot::NextStep), ("again", AfterReboot::SameStep)];
+        for (handler, after) in marks {
+            let policy = HandlerPolicy { after_reboot: Some(after), ..HandlerPolicy::default() };
+            settings.handlers.insert(handler.to_owned(), policy);
+        }
         let seed = self.dice.roll();
-        let mut agent = Agent::new(settings, State::from_records(self.journal.iter().cloned()), seed);
+        let saved = State::from_records(self.journal.iter().cloned());
+        let mut agent = Agent::new(settings, saved, format!("boot {}", self.boots).into(), seed);
         let effects = agent.start(self.boot_time());
         self.agent = Some(agent);
         self.perform(effects);
@@ -452,7 +501,7 @@ impl World {
     }
 
     fn end_handler(&mut self, run: &RunId, outcome: agent_core::StepOutcome) {
-        if self.handlers.end(run, outcome.clone()) {
+        if self.handlers.end(run, outcome.clone(), self.boots) {
             self.tell(|| format!("handler {run} ends: {:?}", outcome.ending));
             self.event(Event::StepEnded { run: run.clone(), outcome });
         }
@@ -495,7 +544,20 @@ impl World {
                 let refused = missing.then(|| Refused { step: 0, reason: "not found".to_owned() });
                 answers.push(Event::Inspected { execution, refused });
             }
-            Effect::Start(run) => self.handler_starts(&run.run),
+            Effect::Start(run) => self.handler_starts(&run),
+            Effect::Reboot => {
+                self.tell(|| "the machine is told to restart".to_owned());
+                let (boot, life) = (self.boots, self.life);
+                match self.dice.between(0, 10) {
+                    0 => self.later(self.now % SECOND, Coming::RebootFails { life }),
+                    // Something keeps it up.
+                    1 => {}
+                    _ => {
+                        let wait = self.dice.between(1, 2 * MINUTE);
+                        self.later(wait, Coming::MachineRestarts { boot });
+                    }
+                }
+            }
             Effect::Stop { run } => {
                 self.tell(|| format!("stop {run}"));
                 if self.handlers.begins_to_stop(&run) {
@@ -513,15 +575,24 @@ impl World {
         }
     }
 
-    fn handler_starts(&mut self, run: &RunId) {
+    fn handler_starts(&mut self, step: &StepRun) {
+        let run = &step.run;
         self.tell(|| format!("handler {run} starts"));
         let others = self.handlers.running();
         assert!(others.is_empty(), "two handlers at once: {others:?} and {run}\n{}", self.story());
         self.assert_agreed(run);
-        self.handlers.start(run);
+        self.handlers.start(run, self.boots);
         let hangs = self.dice.per_mille(100);
         let ends = if hangs { STEP_LIMIT } else { self.dice.between(0, 10 * MINUTE) };
-        let kind = if hangs { 4 } else { [0, 0, 0, 0, 0, 1, 2, 3][self.dice.between(0, 8) as usize] };
+        let usual = [0, 0, 0, 0, 0, 1, 2, 3][self.dice.between(0, 8) as usize];
+        let kind = match &step.step.action {
+            _ if hangs => 4,
+            Action::RunHandler { handler, .. } if handler == "reboot" && self.dice.per_mille(600) => REBOOTS,
+            Action::RunHandler { handler, .. } if ["plug", "again"].contains(&handler.as_str()) => {
+                [REBOOTS, PULLS_THE_PLUG, PULLS_THE_PLUG, usual][self.dice.between(0, 4) as usize]
+            }
+            Action::RunHandler { .. } | Action::RunCommand { .. } => usual,
+        };
         let stderr_lines = [0, 0, 0, 1, 2][self.dice.between(0, 5) as usize];
         self.later(ends, Coming::HandlerEnds { run: run.clone(), kind, stderr_lines });
     }
@@ -568,5 +639,5 @@ impl World {
 }
 
 fn step(name: &str) -> Value {
-    json!({"action": {"name": name, "type": "runHandler", "input": {"handler": "h", "path": "default"}}})
+    json!({"action": {"name": name, "type": "runHandler", "input": {"handler": name, "path": "default"}}})
 }

@@ -15,6 +15,7 @@ mod link;
 mod notify;
 mod perform;
 mod readiness;
+mod reboot;
 mod run;
 mod shell;
 mod signals;

@@ -8,6 +8,7 @@ use agent_core::{Effect, Event};
 use crate::handlers::Handlers;
 use crate::journal_file::{JournalFile, SaveError};
 use crate::link::Link;
+use crate::reboot::Reboot;
 
 /// With this variable set to n, a debug build aborts after the n-th effect of its life: so tests can break it
 /// off between any two. Release builds do not look at it.
@@ -19,6 +20,7 @@ pub(crate) struct Hands {
     pub(crate) journal: JournalFile,
     pub(crate) link: Link,
     pub(crate) handlers: Handlers,
+    pub(crate) reboot: Reboot,
     /// Answers that the core has not heard yet.
     answers: VecDeque<Event>,
     crash: CrashHook,
@@ -34,7 +36,8 @@ pub(crate) enum Flow {
 
 impl Hands {
     pub(crate) fn new(journal: JournalFile, link: Link, handlers: Handlers) -> Self {
-        Self { journal, link, handlers, answers: VecDeque::new(), crash: CrashHook::from_environment() }
+        let (reboot, answers, crash) = (Reboot::default(), VecDeque::new(), CrashHook::from_environment());
+        Self { journal, link, handlers, reboot, answers, crash }
     }
 
     /// The oldest answer that the core has not heard.
@@ -73,6 +76,11 @@ impl Hands {
                 self.answers.push_back(Event::Adopted { run, found });
             }
             Effect::Release { run } => self.handlers.release(&run),
+            Effect::Reboot => {
+                if let Some(reason) = self.reboot.begin() {
+                    self.answers.push_back(Event::RebootFailed { reason });
+                }
+            }
             Effect::Exit => return Ok(Flow::Exit),
         }
         Ok(Flow::Continue)

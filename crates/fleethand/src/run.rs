@@ -34,6 +34,8 @@ enum RunError {
     Link(#[from] LinkError),
     #[error("the system gives no random numbers")]
     Random(#[source] getrandom::Error),
+    #[error("the kernel does not tell which boot this is")]
+    Boot(#[source] io::Error),
     #[error("the runtime cannot be set up")]
     Runtime(#[source] io::Error),
     #[error("stopped, because what happens next must not happen unsaved")]
@@ -47,7 +49,7 @@ impl RunError {
             Self::Save(SaveError::Encode(_)) => Exit::Software,
             Self::Journal(_) | Self::Runs(_) | Self::Save(_) => Exit::Storage,
             Self::Link(_) => Exit::Config,
-            Self::Random(_) | Self::Runtime(_) => Exit::Temporary,
+            Self::Random(_) | Self::Boot(_) | Self::Runtime(_) => Exit::Temporary,
         }
     }
 }
@@ -100,6 +102,7 @@ fn serve(config: &Config, log: Log) -> Result<(), RunError> {
     let tls = link::credentials(config)?;
     let state = StateDir::take()?;
     let (journal, saved) = JournalFile::open(state.path())?;
+    let boot = handler_runner::boot_id().map_err(RunError::Boot)?;
     let seed = getrandom::u64().map_err(RunError::Random)?;
     // A thread is needed to resolve names, now and then.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -117,7 +120,7 @@ fn serve(config: &Config, log: Log) -> Result<(), RunError> {
             tracing::debug!(%error, "The system does not tell when the clock is set");
         }
         let shell = Shell {
-            agent: Agent::new(core_settings(config), saved, seed),
+            agent: Agent::new(core_settings(config), saved, boot.into(), seed),
             hands: Hands::new(journal, link, handlers),
             signals,
             clock_watch: clock_watch.ok(),
@@ -147,5 +150,6 @@ fn core_settings(config: &Config) -> Settings {
         on_stop: jobs.on_stop,
         final_step: jobs.final_step,
         details: jobs.details,
+        reboot_exit_code: jobs.reboot_exit_code,
     }
 }

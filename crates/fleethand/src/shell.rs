@@ -99,6 +99,7 @@ impl Shell {
         tokio::select! {
             event = self.hands.link.next_event() => Woken::Event(event),
             event = self.hands.handlers.next_event() => Woken::Event(event),
+            reason = self.hands.reboot.failed() => Woken::Event(Event::RebootFailed { reason }),
             heard = self.signals.next() => Woken::Signal(heard),
             () = after(nap) => Woken::Deadline,
             () = at(pulse_at) => Woken::Pulse,

@@ -28,7 +28,7 @@ use rustix::time::{
 
 use crate::ending::{Death, Ending, Outcome};
 use crate::lost::mark_of;
-use crate::process::this_process;
+use crate::process::{is_machine_going_down, this_process};
 use crate::slot::{self, Place, Slot, Spec};
 use crate::spawn;
 use memory::Counter;
@@ -233,11 +233,33 @@ impl Keeper {
         })
     }
 
-    /// A kill that came from nobody's hand, if the kernel tells so.
     fn with_its_cause(&self, ending: Ending) -> Ending {
-        let killed = ending == Ending::Killed { signal: Signal::KILL.as_raw() };
-        let short = killed && self.memory.as_ref().is_some_and(Counter::has_risen);
-        if short { Ending::OutOfMemory } else { ending }
+        let short_of_memory = || self.memory.as_ref().is_some_and(Counter::has_risen);
+        with_its_cause(ending, short_of_memory, is_machine_going_down)
+    }
+}
+
+/// A signal that came from nobody's hand: the kernel was short of memory, or the machine goes down. What dies of that
+/// was interrupted; it has not failed.
+fn with_its_cause(
+    ending: Ending,
+    short_of_memory: impl Fn() -> bool,
+    going_down: impl Fn() -> bool,
+) -> Ending {
+    let (term, kill) = (Signal::TERM.as_raw(), Signal::KILL.as_raw());
+    match ending {
+        Ending::Killed { signal } if signal == kill && short_of_memory() => Ending::OutOfMemory,
+        Ending::Killed { signal } if [term, kill].contains(&signal) && going_down() => Ending::Interrupted,
+        Ending::Stopped { .. } if going_down() => Ending::Interrupted,
+        other @ (Ending::Exited { .. }
+        | Ending::Killed { .. }
+        | Ending::TimedOut { .. }
+        | Ending::Stopped { .. }
+        | Ending::CouldNotStart { .. }
+        | Ending::OutOfMemory
+        | Ending::Lost
+        | Ending::Interrupted
+        | Ending::NeverStarted { .. }) => other,
     }
 }
 
@@ -245,4 +267,25 @@ impl Keeper {
 fn now() -> Duration {
     let time = clock_gettime(ClockId::Boottime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ending::Halt;
+
+    #[test]
+    fn what_dies_with_the_machine_was_interrupted_and_nothing_else_was() {
+        let killed = |signal: Signal| Ending::Killed { signal: signal.as_raw() };
+        let stopped = || Ending::Stopped { halt: Halt { death: None, forced: false } };
+        let timed_out = || Ending::TimedOut { halt: Halt { death: None, forced: false } };
+        for ending in [killed(Signal::TERM), killed(Signal::KILL), stopped()] {
+            assert_eq!(with_its_cause(ending.clone(), || false, || true), Ending::Interrupted);
+            assert_eq!(with_its_cause(ending.clone(), || false, || false), ending);
+        }
+        for ending in [killed(Signal::SEGV), timed_out(), Ending::Exited { code: 0 }] {
+            assert_eq!(with_its_cause(ending.clone(), || true, || true), ending);
+        }
+        assert_eq!(with_its_cause(killed(Signal::KILL), || true, || false), Ending::OutOfMemory);
+    }
 }

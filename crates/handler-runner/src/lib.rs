@@ -25,6 +25,7 @@ mod user;
 
 pub use ending::{Captured, Death, Ending, Halt, Outcome};
 pub use keeper::keeper_main;
+pub use process::{BOOT_ID_HOOK, boot_id};
 pub use refusal::Refusal;
 pub use request::{Allowed, DEFAULT_SEARCH_PATH, MAX_TAIL_CHARACTERS, Place, Program, Request, Settings};
 pub use runner::{Adopted, Checked, OpenError, Run, Runner, StartError, check, user_exists};

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 use rustix::process::{Pid, Signal};
 
@@ -19,9 +20,26 @@ pub(crate) struct Stat {
     pub(crate) zombie: bool,
 }
 
-/// This boot's name: another one after every restart of the machine.
-pub(crate) fn boot_id() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+/// In debug builds, where the name of the boot is read instead: so tests restart a machine that goes on. Release builds
+/// do not look at it.
+pub const BOOT_ID_HOOK: &str = "FLEETHAND_BOOT_ID_FILE";
+
+/// This boot's name: another one after every restart of the machine, whatever the clock says.
+pub fn boot_id() -> io::Result<String> {
+    let hook = if cfg!(debug_assertions) { std::env::var_os(BOOT_ID_HOOK) } else { None };
+    let file = hook.map_or_else(|| PathBuf::from("/proc/sys/kernel/random/boot_id"), PathBuf::from);
+    Ok(fs::read_to_string(file)?.trim().to_owned())
+}
+
+/// Whether systemd has ended all units and kills what is left of the machine's processes. Other init systems do not
+/// tell.
+pub(crate) fn is_machine_going_down() -> bool {
+    fs::read("/proc/1/comm").is_ok_and(|name| is_last_act_of_systemd(&name))
+}
+
+/// `systemd-shutdown` takes the place of process 1; the kernel keeps 15 bytes of a name.
+fn is_last_act_of_systemd(name: &[u8]) -> bool {
+    name.trim_ascii_end() == b"systemd-shutdow"
 }
 
 /// The calling process, named so that it cannot be mistaken later.
@@ -145,6 +163,12 @@ mod tests {
         );
         assert_eq!(parse(b""), None);
         assert_eq!(parse(b"1 (x) S"), None);
+    }
+
+    #[test]
+    fn the_last_act_of_systemd_is_told_from_systemd() {
+        assert!(is_last_act_of_systemd(b"systemd-shutdow\n"));
+        assert!(!is_last_act_of_systemd(b"systemd\n") && !is_last_act_of_systemd(b"init\n"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::locate::{Located, locate};
 use crate::lost::{RUN_MARK, mark_of};
+use crate::process::BOOT_ID_HOOK;
 use crate::refusal::Refusal;
 use crate::request::{Request, Settings, check_texts};
 use crate::slot::{self, FORMAT, Slot, Spec};
@@ -200,11 +201,13 @@ impl Runner {
 
     fn start_keeper(&self, slot: &Slot, run: u64) -> io::Result<Child> {
         use std::os::unix::process::CommandExt;
+        let hook = if cfg!(debug_assertions) { std::env::var_os(BOOT_ID_HOOK) } else { None };
         Command::new(&self.settings.keeper_program)
             .args(&self.settings.keeper_arguments)
             .arg(mark_of(run))
             .arg(slot.directory())
             .env_clear()
+            .envs(hook.map(|file| (BOOT_ID_HOOK, file)))
             .current_dir("/")
             // What is typed at the agent's terminal is not meant for its handlers.
             .process_group(0)

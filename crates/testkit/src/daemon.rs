@@ -81,6 +81,11 @@ impl Daemon {
 
     /// Kills the daemon as a power cut would, except that its handler lives.
     pub fn kill(mut self) {
+        self.kill_and_wait();
+    }
+
+    /// The same for one that may have ended before; its log can still be read.
+    pub fn kill_and_wait(&mut self) {
         self.child.kill().expect("it is our child");
         self.child.wait().expect("it is our child");
     }

@@ -16,11 +16,12 @@ use figment::{Figment, Metadata, Profile, Provider};
 pub(crate) const ENVIRONMENT_PREFIX: &str = "FLEETHAND_";
 
 /// Variables with the prefix that are no configuration keys.
-const NOT_KEYS: [&str; 1] = [crate::perform::CRASH_HOOK];
+const NOT_KEYS: [&str; 3] =
+    [crate::perform::CRASH_HOOK, crate::reboot::PROGRAM_HOOK, handler_runner::BOOT_ID_HOOK];
 
 /// Keys that are no text. In the environment everything is text, and `42` may well be a thing's name, so what
 /// is read as a number, a switch or a list is said here.
-const NOT_TEXT: [&str; 12] = [
+const NOT_TEXT: [&str; 13] = [
     "port",
     "logging.enable-sdk-logging",
     "jobs.enabled",
@@ -29,6 +30,7 @@ const NOT_TEXT: [&str; 12] = [
     "jobs.allowed-users",
     "jobs.allowed-paths",
     "jobs.allow-commands",
+    "jobs.reboot-exit-code",
     "jobs.default-allow-std-err.flat",
     "jobs.default-allow-std-err.steps",
     "jobs.user-argument.flat",

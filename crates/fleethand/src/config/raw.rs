@@ -89,6 +89,8 @@ pub(crate) struct RawJobs {
     pub(crate) allow_commands: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) details: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reboot_exit_code: Option<i64>,
     pub(crate) default_allow_std_err: RawAllowStdErr,
     pub(crate) user_argument: RawUserArgument,
     pub(crate) facts: BTreeMap<String, String>,
@@ -131,6 +133,8 @@ pub(crate) struct RawHandler {
     pub(crate) max_attempts: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) timeout_seconds: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) after_reboot: Option<String>,
 }
 
 /// Section `runtime-config`.
@@ -193,6 +197,7 @@ pub(crate) fn defaults() -> RawConfig {
             allowed_paths: None,
             allow_commands: Some(true),
             details: Some("tail".to_owned()),
+            reboot_exit_code: Some(194),
             default_allow_std_err: RawAllowStdErr { flat: Some(0), steps: Some(-1) },
             user_argument: RawUserArgument { flat: Some(false), steps: Some(true) },
             facts: BTreeMap::new(),
@@ -204,6 +209,7 @@ pub(crate) fn defaults() -> RawConfig {
                     on_interruption: Some("rerun".to_owned()),
                     max_attempts: Some(2),
                     timeout_seconds: None,
+                    after_reboot: Some("same-step".to_owned()),
                 },
             )]),
         },

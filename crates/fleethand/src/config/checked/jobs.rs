@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use agent_core::{Details, FinalStep, HandlerPolicy, OnInterruption, OnStop};
+use agent_core::{AfterReboot, Details, FinalStep, HandlerPolicy, OnInterruption, OnStop};
 use handler_runner::Allowed;
 
 use super::Judge;
@@ -32,6 +32,8 @@ pub(crate) struct Jobs {
     pub(crate) user_argument_steps: bool,
     /// What is reported of a job whose document does not say.
     pub(crate) details: Details,
+    /// The exit code by which a handler asks for a reboot; `None`: there is none.
+    pub(crate) reboot_exit_code: Option<i32>,
     /// Lines on standard error that a flat document tolerates if it does not say; `None`: any number.
     pub(crate) allow_std_err_flat: Option<u64>,
     /// The same for a step of the steps form.
@@ -88,6 +90,9 @@ impl Judge<'_> {
                 ("device-client", Details::DeviceClient),
             ],
         );
+        let reboot = self.number("jobs.reboot-exit-code", raw.reboot_exit_code, 0, 255);
+        // An exit code 0 asks for nothing.
+        let reboot = reboot.map(|code| i32::try_from(code).ok().filter(|code| *code != 0));
         let allowed = &raw.default_allow_std_err;
         let flat = self.lines("jobs.default-allow-std-err.flat", allowed.flat);
         let steps = self.lines("jobs.default-allow-std-err.steps", allowed.steps);
@@ -108,6 +113,7 @@ impl Judge<'_> {
             on_stop: on_stop?,
             final_step: final_step?,
             details: details?,
+            reboot_exit_code: reboot?,
             allow_std_err_flat: flat?,
             allow_std_err_step: steps?,
             allowed: allowed?,
@@ -182,10 +188,18 @@ impl Judge<'_> {
                 .number(&key(".timeout-seconds"), found, 1, STEP_TIMEOUT_MOST)
                 .map(|seconds| Some(Duration::from_secs(seconds))),
         };
+        let after_reboot = match raw.after_reboot.as_deref() {
+            None => Some(usual.after_reboot),
+            found => {
+                let words = [("same-step", AfterReboot::SameStep), ("next-step", AfterReboot::NextStep)];
+                self.choice(&key(".after-reboot"), found, &words).map(Some)
+            }
+        };
         let policy = HandlerPolicy {
             on_interruption: on_interruption?,
             max_attempts: max_attempts?,
             timeout: timeout?,
+            after_reboot: after_reboot?,
         };
         Some((name.to_owned(), policy))
     }

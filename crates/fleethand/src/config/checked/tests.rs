@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use agent_core::OnInterruption;
+use agent_core::{AfterReboot, OnInterruption};
 
 use super::*;
 use crate::config::facts::FileFacts;
@@ -135,6 +135,12 @@ fn every_rule_names_its_key_and_what_was_found() {
             "jobs.handlers.reboot.sh.on-interruption",
             "give never-rerun or rerun",
         ),
+        (|raw| raw.jobs.reboot_exit_code = Some(256), "jobs.reboot-exit-code", "is 256"),
+        (
+            |raw| policy(raw).after_reboot = Some("later".into()),
+            "jobs.handlers.reboot.sh.after-reboot",
+            "give same-step or next-step",
+        ),
         (
             |raw| raw.secure_element = Some(Foreign { enabled: true }),
             "secure-element.enabled",
@@ -161,6 +167,7 @@ fn the_defaults_are_those_of_the_core() {
     assert_eq!(believed.grace, core.grace);
     assert_eq!(believed.on_stop, core.on_stop);
     assert_eq!(believed.final_step, core.final_step);
+    assert_eq!(believed.reboot_exit_code, core.reboot_exit_code);
     assert_eq!(believed.allow_std_err_flat, core.default_allow_std_err_flat);
     assert_eq!(believed.allow_std_err_step, core.default_allow_std_err_step);
     assert_eq!(believed.user_argument_flat, core.user_argument_flat);
@@ -187,6 +194,13 @@ fn an_empty_list_allows_nothing_and_is_not_the_same_as_none() {
 fn the_reboot_handler_may_run_a_second_time() {
     let policy = config(|_| ()).jobs.handlers["reboot.sh"].clone();
     assert_eq!((policy.on_interruption, policy.max_attempts), (OnInterruption::Rerun, 2));
+    assert_eq!(policy.after_reboot, Some(AfterReboot::SameStep));
+}
+
+#[test]
+fn an_exit_code_0_asks_for_no_reboot() {
+    assert_eq!(config(|raw| raw.jobs.reboot_exit_code = Some(0)).jobs.reboot_exit_code, None);
+    assert_eq!(config(|raw| raw.jobs.reboot_exit_code = Some(7)).jobs.reboot_exit_code, Some(7));
 }
 
 #[test]
