@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Flags, Foreign, RawConfig, RawJobs, RawLogging};
+use crate::config::{Flags, Foreign, RawConfig, RawJobs, RawLogging, Remark};
 use crate::exit::Exit;
 
 /// What is asked for.
@@ -57,7 +57,7 @@ struct Cli {
     log_file: Option<String>,
     /// Whether jobs are taken
     #[arg(long, value_name = "true|false", global = true)]
-    enable_jobs: Option<bool>,
+    enable_jobs: Option<String>,
     /// The directory of the handlers
     #[arg(long, value_name = "DIR", global = true)]
     jobs_handler_dir: Option<String>,
@@ -144,11 +144,7 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
 fn command() -> clap::Command {
     let foreign = |name: &'static str| Arg::new(name).long(name).hide(true).global(true);
     Cli::command()
-        .args(
-            FEATURE_FLAGS.map(|(name, _)| {
-                foreign(name).action(ArgAction::Set).value_parser(clap::value_parser!(bool))
-            }),
-        )
+        .args(FEATURE_FLAGS.map(|(name, _)| foreign(name).action(ArgAction::Set)))
         .args(VALUE_FLAGS.map(|name| foreign(name).action(ArgAction::Set)))
         .args(SWITCH_FLAGS.map(|name| foreign(name).action(ArgAction::SetTrue)))
 }
@@ -169,22 +165,34 @@ impl Cli {
                 ..RawLogging::default()
             },
             jobs: RawJobs {
-                enabled: self.enable_jobs,
+                enabled: self.enable_jobs.as_deref().map(is_true),
                 handler_directory: self.jobs_handler_dir,
                 ..RawJobs::default()
             },
             ..RawConfig::default()
         };
         for (name, set) in FEATURE_FLAGS {
-            if let Some(enabled) = matches.get_one::<bool>(name) {
-                set(&mut keys, Foreign { enabled: *enabled });
+            if let Some(enabled) = matches.get_one::<String>(name) {
+                set(&mut keys, Foreign { enabled: is_true(enabled) });
             }
         }
         let values = VALUE_FLAGS.into_iter().filter(|name| matches.contains_id(name));
         let switches = SWITCH_FLAGS.into_iter().filter(|name| matches.get_flag(name));
         let ignored = values.chain(switches).map(|name| format!("--{name}")).collect();
-        Flags { file: self.config_file, proxy_file: self.http_proxy_config, keys, ignored }
+        let faults = self.enable_jobs.iter().filter(|value| !matches!(value.as_str(), "true" | "false"));
+        let faults = faults.map(|value| neither_true_nor_false("--enable-jobs", value)).collect();
+        Flags { file: self.config_file, proxy_file: self.http_proxy_config, keys, ignored, faults }
     }
+}
+
+/// To the Device Client everything but this very word means no.
+fn is_true(value: &str) -> bool {
+    value == "true"
+}
+
+fn neither_true_nor_false(flag: &str, value: &str) -> Remark {
+    let what = format!("`{}` is read as false, as by the Device Client", value.escape_debug());
+    Remark::new(flag, what, "write true or false")
 }
 
 #[cfg(test)]

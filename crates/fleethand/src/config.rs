@@ -36,6 +36,8 @@ pub(crate) struct Flags {
     pub(crate) keys: RawConfig,
     /// Flags that were given and mean nothing here.
     pub(crate) ignored: Vec<String>,
+    /// Values that cannot have been meant.
+    pub(crate) faults: Vec<Remark>,
 }
 
 /// A configuration that the daemon can start with, and what is to be said about it.
@@ -84,10 +86,11 @@ fn count(complaints: usize) -> String {
 
 /// Finds, reads and judges the configuration.
 pub(crate) fn load(flags: &Flags, surroundings: &Surroundings) -> Result<Loaded, ConfigError> {
-    let mut faults = Vec::new();
+    let mut faults = flags.faults.clone();
     let mut extra_complaints = Vec::new();
     let places = places(surroundings);
-    let file = flags.file.clone().or_else(|| places.iter().find(|place| place.exists()).cloned());
+    let named = flags.file.as_deref().map(|file| at_home(file, surroundings));
+    let file = named.or_else(|| places.iter().find(|place| place.exists()).cloned());
     let written = match &file {
         Some(path) => {
             faults.extend(writable_by_others(path, surroundings));
@@ -164,6 +167,14 @@ fn read(path: &Path) -> Result<Option<layers::Tracked>, ConfigError> {
     layers::parse(&text).map(Some).map_err(|source| ConfigError::Text { path: path.to_owned(), source })
 }
 
+/// `~/x` where no shell has replaced the `~`, as in a unit of systemd.
+fn at_home(path: &Path, surroundings: &Surroundings) -> PathBuf {
+    match (path.strip_prefix("~"), &surroundings.home) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        (Ok(_) | Err(_), _) => path.to_owned(),
+    }
+}
+
 /// The text of a file, read no further than the limit.
 fn text_of(path: &Path) -> Result<String, ConfigError> {
     let failed = |source| ConfigError::Read { path: path.to_owned(), source };
@@ -172,6 +183,8 @@ fn text_of(path: &Path) -> Result<String, ConfigError> {
     if read.map_err(failed)? as u64 > LONGEST_FILE {
         return Err(ConfigError::TooLong { path: path.to_owned() });
     }
+    // Old versions of the Device Client have ended their runtime file so.
+    text.truncate(text.trim_end_matches('\0').len());
     Ok(text)
 }
 
@@ -186,22 +199,17 @@ fn writable_by_others(path: &Path, surroundings: &Surroundings) -> Option<Remark
 
 /// The Device Client keeps its proxy in a file of its own. One that is switched on would have to be used.
 fn enabled_proxy(flags: &Flags, surroundings: &Surroundings) -> Result<Option<Remark>, ConfigError> {
-    #[derive(serde::Deserialize)]
-    struct Proxy {
-        /// All that is read: the file also holds a password.
-        #[serde(rename = "http-proxy-enabled", default)]
-        enabled: bool,
-    }
     let theirs = || surroundings.home.as_ref().map(|home| home.join(THEIR_DIRECTORY).join(PROXY_FILE));
-    let Some(path) = flags.proxy_file.clone().or_else(|| theirs().filter(|path| path.exists())) else {
-        return Ok(None);
-    };
+    let named = flags.proxy_file.as_deref().map(|file| at_home(file, surroundings));
+    let Some(path) = named.or_else(|| theirs().filter(|path| path.exists())) else { return Ok(None) };
     let text = text_of(&path)?;
-    let proxy: Proxy = serde_json::from_str(&text).map_err(|source| ConfigError::Text {
+    // As a value of any shape, since a complaint about a type would quote what it has found: this file holds a password.
+    let proxy: serde_json::Value = serde_json::from_str(&text).map_err(|source| ConfigError::Text {
         path: path.clone(),
         source: TextError::Syntax { line: source.line(), column: source.column(), source },
     })?;
-    Ok(proxy.enabled.then(|| {
+    let enabled = proxy.get("http-proxy-enabled") == Some(&serde_json::Value::Bool(true));
+    Ok(enabled.then(|| {
         let what = format!("{} asks for a proxy, and this agent connects directly", path.display());
         Remark::new("http-proxy-enabled", what, "set it to false there, or remove the file")
     }))

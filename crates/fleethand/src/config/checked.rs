@@ -13,7 +13,9 @@ use tracing::level_filters::LevelFilter;
 use super::facts::Surroundings;
 use super::raw::{Foreign, RawConfig, RawLogging};
 use super::remark::Remark;
-use super::rules::{ENDPOINT_MEND, Rule, public_file, secret_file, unreadable, wrong_with_host};
+use super::rules::{
+    ENDPOINT_MEND, Rule, changeable_directory, public_file, secret_file, unreadable, wrong_with_host,
+};
 
 pub(crate) use jobs::Jobs;
 
@@ -202,7 +204,10 @@ impl Judge<'_> {
         let path = self.path(key, text)?;
         match (self.surroundings.look)(&path) {
             Ok(facts) => match rule(key, &path, facts, self.surroundings) {
-                None => Some(path),
+                None => {
+                    self.faults.extend(changeable_directory(key, &path, self.surroundings));
+                    Some(path)
+                }
                 Some(complaint) => {
                     self.complaints.push(complaint);
                     None

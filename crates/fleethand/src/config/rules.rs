@@ -71,6 +71,20 @@ pub(super) fn secret_file(
     foreign_owner(key, path, facts, surroundings)
 }
 
+/// Whoever can write the directory of a file can put another one in its place. Those of root's that are sticky (`/tmp`)
+/// do not let him.
+pub(super) fn changeable_directory(key: &str, path: &Path, surroundings: &Surroundings) -> Option<Remark> {
+    let directory = path.parent()?;
+    // One that may be entered and not listed is not open to others in that way.
+    let facts = (surroundings.look)(directory).ok()?;
+    let sticky = facts.mode & 0o1000 != 0 && facts.owner == 0;
+    if facts.mode & 0o022 != 0 && !sticky {
+        let what = format!("{} can be changed by others (mode {:03o})", directory.display(), facts.mode);
+        return Some(Remark::new(key, what, format!("run: chmod go-w {}", quoted(directory))));
+    }
+    foreign_owner(key, directory, facts, surroundings)
+}
+
 fn not_a_file(key: &str, path: &Path) -> Remark {
     Remark::new(key, format!("{} is not a regular file", path.display()), "name the PEM file itself")
 }

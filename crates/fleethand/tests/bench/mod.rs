@@ -74,6 +74,13 @@ impl Bench {
         self.chmod(name, 0o600);
     }
 
+    /// Writes a file where the AWS IoT Device Client keeps its own, below the home directory.
+    pub(crate) fn in_home(&self, name: &str, text: &str) {
+        let directory = self.path("home/.aws-iot-device-client");
+        std::fs::create_dir_all(directory).unwrap();
+        self.write(&format!("home/.aws-iot-device-client/{name}"), text);
+    }
+
     /// Sets the mode of a file.
     pub(crate) fn chmod(&self, name: &str, mode: u32) {
         std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(mode)).unwrap();

@@ -16,8 +16,12 @@ fn look(path: &Path) -> io::Result<FileFacts> {
         "/bad/writable.pem" => file(0o664, 1000),
         "/bad/stranger.key" => file(0o600, 1001),
         "/bad/denied.key" => Err(io::ErrorKind::PermissionDenied.into()),
+        "/open" => Ok(FileFacts { regular: false, directory: true, mode: 0o775, owner: 0 }),
+        "/theirs" => Ok(FileFacts { regular: false, directory: true, mode: 0o755, owner: 1001 }),
+        "/sticky" => Ok(FileFacts { regular: false, directory: true, mode: 0o1777, owner: 0 }),
         "/bad/directory" => Ok(FileFacts { regular: false, directory: true, mode: 0o700, owner: 1000 }),
         "/good/strict.key" | "/home/me/key.pem" => file(0o400, 1000),
+        "/open/x.pem" | "/theirs/x.pem" | "/sticky/x.pem" => file(0o600, 1000),
         name if name.starts_with("/good/") => file(0o600, 1000),
         _ => Err(io::ErrorKind::NotFound.into()),
     }
@@ -208,6 +212,23 @@ fn all_complaints_come_at_once() {
     let found = judge(&raw::defaults(), &machine()).config.unwrap_err();
     let keys: Vec<_> = found.iter().map(|remark| remark.key.as_str()).collect();
     assert_eq!(keys, ["endpoint", "thing-name", "cert", "key"]);
+}
+
+#[test]
+fn a_directory_in_which_others_can_exchange_the_file_is_told_and_does_not_keep_the_agent_from_starting() {
+    for (path, mend) in [
+        ("/open/x.pem", Some("run: chmod go-w /open")),
+        ("/theirs/x.pem", Some("run: chown 1000 /theirs")),
+        ("/sticky/x.pem", None),
+        ("/good/key.pem", None),
+    ] {
+        let mut raw = good();
+        raw.key = Some(path.into());
+        let judgement = judge(&raw, &machine());
+        assert!(judgement.config.is_ok(), "{path}");
+        let faults: Vec<_> = judgement.faults.iter().map(|fault| (&*fault.key, &*fault.mend)).collect();
+        assert_eq!(faults, Vec::from_iter(mend.map(|mend| ("key", mend))), "{path}");
+    }
 }
 
 #[test]
