@@ -49,8 +49,8 @@ const TABLE: &[Row] = &[
         ],
         never: &[],
     },
-    // It runs the programs as an operator would, so it needs none of their parts.
-    Row { name: "xtask", ours: &[], never: &[] },
+    // It runs the programs as an operator would; only the bench starts a keeper as the agent does.
+    Row { name: "xtask", ours: &["handler-runner"], never: &[] },
     Row { name: "suites", ours: &[], never: &[] },
 ];
 

@@ -77,6 +77,11 @@ impl Scene {
         self.directory.path()
     }
 
+    /// The daemon's program.
+    pub(crate) fn daemon_path(&self) -> &Path {
+        &self.daemon
+    }
+
     /// The daemon, ready to be started: it connects to `port`, keeps its state in `state`, and stops its handler
     /// when it is stopped.
     pub(crate) fn daemon(&self, port: u16, state: &Path) -> Command {

@@ -11,6 +11,9 @@ pub(super) enum Figure {
     ExitToUpdate,
     DiskToExec,
     DiskToUpdate,
+    PlainStart,
+    KeptStart,
+    KeeperMemory,
     Drain,
     Resident,
     Threads,
@@ -39,6 +42,9 @@ impl Figure {
             Self::ExitToUpdate => ("handler's exit to update", "5 ms", "43 ms (acks: 2.1 ms)"),
             Self::DiskToExec => ("  the same, state on disk: to exec", "-", "keeps no state"),
             Self::DiskToUpdate => ("  the same, state on disk: to update", "-", "keeps no state"),
+            Self::PlainStart => ("start of a handler without a keeper", "-", "-"),
+            Self::KeptStart => ("  the same, held by its keeper", "5 ms more", "-"),
+            Self::KeeperMemory => ("private memory of a keeper", "1.5 MB", "has none"),
             Self::Drain => ("200 trivial jobs", "-", "8840 ms (acks: 1200 ms)"),
             Self::Resident => ("resident memory, idle", "5 MB", "11.4 MB"),
             Self::Threads => ("threads, idle", "1", "3"),
@@ -77,6 +83,11 @@ pub(super) fn summary(milliseconds: &[f64]) -> String {
         return "nothing measured".to_owned();
     };
     format!("{:.2} ms ({first:.2} - {last:.2}, n={})", median(&sorted), sorted.len())
+}
+
+/// Median, smallest, largest and number of some amounts of memory in kilobytes.
+pub(super) fn kilobytes(amounts: &[f64]) -> String {
+    summary(amounts).replace(" ms ", " kB ")
 }
 
 fn median(sorted: &[f64]) -> f64 {

@@ -95,7 +95,7 @@ pub(super) fn update(seen: &Seen, job: &str, status: &str) -> Option<Moment> {
 }
 
 /// The two readings of the handler.
-fn read(path: &Path) -> Result<(Moment, Moment), TaskError> {
+pub(super) fn read(path: &Path) -> Result<(Moment, Moment), TaskError> {
     let text = fs::read_to_string(path).map_err(TaskError::io("read what the handler wrote"))?;
     let mut numbers = text.split_whitespace().map(|number| number.parse().map(Moment));
     match (numbers.next(), numbers.next()) {

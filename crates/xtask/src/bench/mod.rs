@@ -6,6 +6,7 @@ mod clock;
 mod drain;
 mod figures;
 mod idle;
+mod keeper;
 mod latency;
 mod machine;
 mod mqtt;
@@ -95,6 +96,14 @@ pub(crate) fn run(quick: bool, programs: Option<&Path>, interrupt: &Interrupt) -
     };
     println!("{}", line(Figure::DiskToExec, &figures::summary(&on_disk.exec)));
     println!("{}", line(Figure::DiskToUpdate, &figures::summary(&on_disk.update)));
+
+    let keeper = keeper::start(&mut bench, extent.jobs)?;
+    println!("{}", line(Figure::PlainStart, &figures::summary(&keeper.plain)));
+    println!("{}", line(Figure::KeptStart, &figures::summary(&keeper.kept)));
+    println!(
+        "{}",
+        line(Figure::KeeperMemory, &figures::kilobytes(&keeper::memory(&mut bench, extent.starts)?))
+    );
 
     let drained = drain::measure(&mut bench, extent.rounds, extent.drained)?;
     println!("{}", line(Figure::Drain, &figures::summary(&drained)));
