@@ -1,24 +1,38 @@
 //! The one task in which everything is decided: it owns the broker's hub and the Jobs service.
 //!
 //! Connections and HTTP requests send it events; it never waits for any of them. What a connection does not take is
-//! not kept for it: a client that does not read is dropped.
+//! not kept for it: a client that does not read is dropped. What leaves the engine is collected while events are worked
+//! off and goes out in one piece after them.
+
+mod deferred;
+mod disturbed;
+mod management;
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
+use self::deferred::{Deed, Deferred};
+pub(crate) use self::management::Management;
 use crate::broker::hub::{ConnectionId, Effect, Hub};
 use crate::broker::packet::{Connect, Reason, Received, Sent};
-use crate::clock::Millis;
+use crate::clock::{Clock, Millis};
+use crate::faults::Faults;
 use crate::jobs::{JobsTap, Plane, Publication, Refusal};
 
 /// How many events may wait for the engine; their senders wait beyond that.
 const INBOX: usize = 256;
-/// How often acknowledgements and sessions are looked after.
+/// How many events are worked off before what follows from them goes out.
+const BATCH: usize = 64;
+/// How often acknowledgements, sessions and silent clients are looked after.
 const TICK: Duration = Duration::from_secs(1);
+
+/// Where an answer to HTTP goes.
+pub(crate) type Answer = oneshot::Sender<Result<Value, Refusal>>;
 
 /// What the engine is told.
 #[derive(Debug)]
@@ -27,12 +41,14 @@ pub(crate) enum Event {
     Opened { connection: ConnectionId, peer: Peer, connect: Connect },
     /// A connection has brought a further packet.
     Packet(ConnectionId, Received),
-    /// A connection has to end because of what it did, or did not do.
+    /// A connection has to end because of what it did.
     Fault(ConnectionId, Reason),
     /// A connection has ended.
     Gone(ConnectionId),
     /// An operation is called by HTTP.
-    Call { plane: Plane, operation: String, params: Value, answer: oneshot::Sender<Result<Value, Refusal>> },
+    Call { plane: Plane, operation: String, params: Value, answer: Answer },
+    /// Something about this very service is asked or set.
+    Manage { what: Management, answer: Answer },
     /// Tell everybody and end.
     Stop,
 }
@@ -46,19 +62,44 @@ pub(crate) struct Peer {
     pub(crate) cut: oneshot::Sender<()>,
 }
 
+/// What leaves the engine.
+#[derive(Debug)]
+enum Out {
+    Packet(ConnectionId, Sent),
+    /// After what was sent before has been written.
+    Close(ConnectionId),
+    /// At once, whatever has not been written.
+    Cut(ConnectionId),
+    Answer(Answer, Result<Value, Refusal>),
+}
+
 /// The decider and its inbox.
 pub(crate) struct Engine<T> {
     hub: Hub,
     jobs: T,
+    faults: Faults,
+    clock: Clock,
     peers: HashMap<ConnectionId, Peer>,
+    deferred: Deferred,
+    outbox: Vec<Out>,
     inbox: mpsc::Receiver<Event>,
 }
 
 impl<T: JobsTap> Engine<T> {
     /// An engine in front of `jobs`, and where to send its events.
-    pub(crate) fn new(jobs: T) -> (Self, mpsc::Sender<Event>) {
+    pub(crate) fn new(jobs: T, clock: Clock, faults: Faults) -> (Self, mpsc::Sender<Event>) {
         let (sender, inbox) = mpsc::channel(INBOX);
-        (Self { hub: Hub::default(), jobs, peers: HashMap::new(), inbox }, sender)
+        let engine = Self {
+            hub: Hub::default(),
+            jobs,
+            faults,
+            clock,
+            peers: HashMap::new(),
+            deferred: Deferred::default(),
+            outbox: Vec::new(),
+            inbox,
+        };
+        (engine, sender)
     }
 
     /// Runs until it is told to stop, or nobody is left who could.
@@ -66,29 +107,49 @@ impl<T: JobsTap> Engine<T> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let due = self.jobs.deadline().map(|deadline| Millis::now().until(deadline));
+            let due = self.next_due().and_then(|due| self.clock.sleep_until(due));
             tokio::select! {
-                event = self.inbox.recv() => match event {
-                    Some(Event::Stop) | None => break,
-                    Some(event) => self.on_event(event, Millis::now()),
-                },
+                event = self.inbox.recv() => {
+                    let Some(event) = event else { break };
+                    if self.on_events(event).is_break() {
+                        break;
+                    }
+                }
                 () = sleep(due) => {
-                    let now = Millis::now();
-                    let publications = self.jobs.on_deadline(now);
-                    self.publish(publications, now);
+                    let now = self.clock.now();
+                    self.catch_up(now);
                 }
                 _ = tick.tick() => {
-                    let now = Millis::now();
-                    let effects = self.hub.on_tick(now);
-                    self.perform(effects, now);
+                    let now = self.clock.now();
+                    self.look_after(now);
                 }
             }
+            self.flush();
         }
         let effects = self.hub.on_stop();
-        self.perform(effects, Millis::now());
+        self.perform(effects, self.clock.now());
+        self.flush();
+    }
+
+    /// Works off an event and those that wait behind it.
+    fn on_events(&mut self, mut event: Event) -> ControlFlow<()> {
+        for left in (0..BATCH).rev() {
+            if matches!(event, Event::Stop) {
+                return ControlFlow::Break(());
+            }
+            self.on_event(event, self.clock.now());
+            if left == 0 {
+                break;
+            }
+            // Nothing waits, or nobody is left, which the loop finds out next.
+            let Ok(next) = self.inbox.try_recv() else { break };
+            event = next;
+        }
+        ControlFlow::Continue(())
     }
 
     fn on_event(&mut self, event: Event, now: Millis) {
+        self.catch_up(now);
         match event {
             Event::Opened { connection, peer, connect } => {
                 self.peers.insert(connection, peer);
@@ -109,60 +170,146 @@ impl<T: JobsTap> Engine<T> {
                 self.perform(effects, now);
             }
             Event::Call { plane, operation, params, answer } => {
-                let outcome = self.jobs.call(plane, &operation, params, now);
-                self.publish(outcome.publications, now);
-                if answer.send(outcome.outcome).is_err() {
-                    tracing::debug!(operation, "The caller went away before the answer");
-                }
+                self.called(plane, operation, params, answer, now);
             }
-            // Taken out by the loop.
+            Event::Manage { what, answer } => {
+                let outcome = self.manage(what);
+                self.outbox.push(Out::Answer(answer, outcome));
+            }
+            // Taken out before.
             Event::Stop => {}
+        }
+    }
+
+    /// When the next thing happens by itself.
+    fn next_due(&self) -> Option<Millis> {
+        [self.jobs.deadline(), self.deferred.next()].into_iter().flatten().min()
+    }
+
+    /// Does what is due by now.
+    fn catch_up(&mut self, now: Millis) {
+        while let Some(due) = self.next_due().filter(|due| *due <= now) {
+            if self.jobs.deadline() == Some(due) {
+                let publications = self.jobs.on_deadline(now);
+                self.publish(publications, now);
+            } else if let Some(deed) = self.deferred.take_due(now) {
+                self.do_deferred(deed, now);
+            }
+        }
+    }
+
+    /// Looks after what has no alarm of its own.
+    fn look_after(&mut self, now: Millis) {
+        self.catch_up(now);
+        let effects = self.hub.on_tick(now);
+        self.perform(effects, now);
+    }
+
+    /// Moves a virtual clock, and does on the way what falls due, each at its time.
+    fn advance(&mut self, span: Millis, silent: bool) {
+        let end = self.clock.now().plus(span);
+        loop {
+            let step = self.next_due().map_or(end, |due| due.min(end));
+            self.clock.go_to(step);
+            let now = self.clock.now();
+            if !silent {
+                self.hub.all_heard(now);
+            }
+            self.look_after(now);
+            if now >= end {
+                break;
+            }
         }
     }
 
     fn perform(&mut self, effects: Vec<Effect>, now: Millis) {
         for effect in effects {
             match effect {
-                Effect::Send(connection, packet) => self.send(connection, packet, now),
-                Effect::Close(connection) => {
-                    self.peers.remove(&connection);
-                }
-                Effect::Jobs { connection, topic, payload } => self.ask(connection, &topic, &payload, now),
+                Effect::Send(connection, packet) => self.outbox.push(Out::Packet(connection, packet)),
+                Effect::Close(connection) => self.outbox.push(Out::Close(connection)),
+                Effect::Jobs { connection, topic, payload } => self.asked(connection, topic, payload, now),
             }
         }
     }
 
+    /// Has the Jobs service answer a device's request.
     fn ask(&mut self, from: ConnectionId, topic: &str, payload: &Bytes, now: Millis) {
         let answer = self.jobs.device_message(topic, payload, now);
         if let Some(reply) = answer.reply {
-            let effects = self.hub.reply(from, &reply.topic, reply.payload, now);
-            self.perform(effects, now);
+            self.reply(from, reply, now);
         }
         self.publish(answer.publications, now);
     }
 
-    fn publish(&mut self, publications: Vec<Publication>, now: Millis) {
-        for publication in publications {
-            let effects = self.hub.publish(&publication.topic, publication.payload, now);
-            self.perform(effects, now);
+    /// Has the Jobs service perform a call.
+    fn call(&mut self, plane: Plane, operation: &str, params: Value, now: Millis) -> Result<Value, Refusal> {
+        let outcome = self.jobs.call(plane, operation, params, now);
+        self.publish(outcome.publications, now);
+        outcome.outcome
+    }
+
+    fn do_deferred(&mut self, deed: Deed, now: Millis) {
+        match deed {
+            Deed::Ask { from, topic, payload } => self.ask(from, &topic, &payload, now),
+            Deed::Reply(to, message) => self.send_reply(to, &message, now),
+            Deed::Publish(message) => self.send_publication(&message, now),
+            Deed::Call { plane, operation, params, answer } => {
+                let outcome = self.call(plane, &operation, params, now);
+                self.outbox.push(Out::Answer(answer, outcome));
+            }
         }
     }
 
-    fn send(&mut self, to: ConnectionId, packet: Sent, now: Millis) {
+    fn send_reply(&mut self, to: ConnectionId, message: &Publication, now: Millis) {
+        let effects = self.hub.reply(to, &message.topic, message.payload.clone(), now);
+        self.perform(effects, now);
+    }
+
+    fn send_publication(&mut self, message: &Publication, now: Millis) {
+        let effects = self.hub.publish(&message.topic, message.payload.clone(), now);
+        self.perform(effects, now);
+    }
+
+    /// Lets go out what has been collected.
+    fn flush(&mut self) {
+        while !self.outbox.is_empty() {
+            for out in std::mem::take(&mut self.outbox) {
+                match out {
+                    Out::Packet(connection, packet) => self.send(connection, packet),
+                    Out::Close(connection) => {
+                        self.peers.remove(&connection);
+                    }
+                    Out::Cut(connection) => self.drop_peer(connection),
+                    Out::Answer(answer, outcome) => {
+                        if answer.send(outcome).is_err() {
+                            tracing::debug!("A caller went away before the answer");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, to: ConnectionId, packet: Sent) {
         let Some(peer) = self.peers.get(&to) else { return };
         match peer.out.try_send(packet) {
             // Closed: the connection's own end is on its way to us as an event.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
                 tracing::warn!(connection = to.0, "A client that does not read is dropped");
-                if let Some(peer) = self.peers.remove(&to)
-                    && peer.cut.send(()).is_err()
-                {
-                    tracing::debug!(connection = to.0, "It was gone already");
-                }
+                self.drop_peer(to);
+                let now = self.clock.now();
                 let effects = self.hub.on_gone(to, now);
                 self.perform(effects, now);
             }
+        }
+    }
+
+    fn drop_peer(&mut self, connection: ConnectionId) {
+        if let Some(peer) = self.peers.remove(&connection)
+            && peer.cut.send(()).is_err()
+        {
+            tracing::debug!(connection = connection.0, "It was gone already");
         }
     }
 }
@@ -175,139 +322,4 @@ async fn sleep(span: Option<Duration>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::broker::packet::{Publish, Qos, Subscribe, Version};
-    use crate::jobs::{ControlAnswer, DeviceAnswer};
-
-    const DEVICE: ConnectionId = ConnectionId(1);
-    const T: &str = "$aws/things/t1/jobs";
-
-    #[test]
-    fn the_acknowledgement_comes_first_then_the_reply_then_what_all_hear() {
-        let mut desk = Desk::new(16);
-        desk.receive(Received::Subscribe(Subscribe {
-            packet_id: 1,
-            filters: vec![(format!("{T}/#"), Qos::AtLeastOnce)],
-            identified: false,
-        }));
-        desk.receive(request());
-        let mut order = Vec::new();
-        while let Ok(packet) = desk.out.try_recv() {
-            order.push(if let Sent::Publish(publish) = packet {
-                publish.topic
-            } else {
-                format!("{packet:?}").chars().take(6).collect()
-            });
-        }
-        let topics = ["get/accepted", "notify", "notify-next"].map(|end| format!("{T}/{end}"));
-        assert_eq!(order[..3], ["ConnAc", "SubAck", "PubAck"]);
-        assert_eq!(order[3..], topics);
-    }
-
-    #[test]
-    fn a_connection_that_takes_nothing_is_cut() {
-        let mut desk = Desk::new(2);
-        assert_eq!(desk.cut.try_recv(), Err(oneshot::error::TryRecvError::Empty));
-        desk.receive(request());
-        assert_eq!(desk.cut.try_recv(), Ok(()), "CONNACK and PUBACK have filled its queue");
-        desk.receive(request());
-        assert!(desk.engine.peers.is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_services_deadline_is_kept_and_its_messages_go_out() {
-        let mut desk = Desk::new(16);
-        desk.engine.jobs.due = Some(Millis::now());
-        desk.receive(Received::Subscribe(Subscribe {
-            packet_id: 1,
-            filters: vec![("timed/out".into(), Qos::AtMostOnce)],
-            identified: false,
-        }));
-        let Desk { engine, events, mut out, .. } = desk;
-        let run = tokio::spawn(engine.run());
-        loop {
-            if let Some(Sent::Publish(publish)) = out.recv().await {
-                assert_eq!(publish.topic, "timed/out");
-                break;
-            }
-        }
-        events.send(Event::Stop).await.unwrap();
-        run.await.unwrap();
-    }
-
-    /// Answers every request, and tells everybody twice.
-    #[derive(Default)]
-    struct Echo {
-        due: Option<Millis>,
-    }
-
-    impl JobsTap for Echo {
-        fn device_message(&mut self, topic: &str, payload: &[u8], _now: Millis) -> DeviceAnswer {
-            let message = |topic: String| Publication { topic, payload: Bytes::copy_from_slice(payload) };
-            DeviceAnswer {
-                reply: Some(message(format!("{topic}/accepted"))),
-                publications: ["notify", "notify-next"].map(|end| message(format!("{T}/{end}"))).to_vec(),
-            }
-        }
-
-        fn call(&mut self, _plane: Plane, _operation: &str, params: Value, _now: Millis) -> ControlAnswer {
-            ControlAnswer { outcome: Ok(params), publications: Vec::new() }
-        }
-
-        fn deadline(&self) -> Option<Millis> {
-            self.due
-        }
-
-        fn on_deadline(&mut self, _now: Millis) -> Vec<Publication> {
-            self.due = None;
-            vec![Publication { topic: "timed/out".into(), payload: Bytes::new() }]
-        }
-    }
-
-    /// An engine with one connection, whose queue holds so many packets.
-    struct Desk {
-        engine: Engine<Echo>,
-        events: mpsc::Sender<Event>,
-        out: mpsc::Receiver<Sent>,
-        cut: oneshot::Receiver<()>,
-    }
-
-    impl Desk {
-        fn new(queue: usize) -> Self {
-            let (mut engine, events) = Engine::new(Echo::default());
-            let (sender, out) = mpsc::channel(queue);
-            let (cutter, cut) = oneshot::channel();
-            let connect = Connect {
-                version: Version::V311,
-                client_id: "t1".into(),
-                clean: true,
-                keep_alive: 60,
-                session_expiry: None,
-                receive_maximum: u16::MAX,
-                maximum_packet: u32::MAX,
-                will: None,
-            };
-            let peer = Peer { out: sender, cut: cutter };
-            engine.on_event(Event::Opened { connection: DEVICE, peer, connect }, Millis::now());
-            Self { engine, events, out, cut }
-        }
-
-        fn receive(&mut self, packet: Received) {
-            self.engine.on_event(Event::Packet(DEVICE, packet), Millis::now());
-        }
-    }
-
-    fn request() -> Received {
-        Received::Publish(Publish {
-            topic: format!("{T}/get"),
-            payload: Bytes::from_static(b"{}"),
-            qos: Qos::AtLeastOnce,
-            retain: false,
-            packet_id: 9,
-            properties: Bytes::new(),
-            expiry: None,
-            aliased: false,
-        })
-    }
-}
+mod tests;

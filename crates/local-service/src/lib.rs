@@ -15,6 +15,7 @@
 mod broker;
 mod clock;
 mod engine;
+mod faults;
 mod http;
 mod jobs;
 pub mod pki;
@@ -22,5 +23,6 @@ mod serve;
 mod service;
 
 pub use broker::tls::TlsError;
+pub use faults::{Action, FaultPlan, FaultRule, InvalidPlan};
 pub use jobs::Refusal;
 pub use serve::{Options, Running, StartError, start};

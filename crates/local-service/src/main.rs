@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use jobs_protocol::ThingName;
 use local_service::pki::{self, Found, InitOptions};
 use local_service::{Options, StartError, start};
@@ -51,7 +51,29 @@ enum Command {
         /// Where to serve the AWS API over plain HTTP; port 0 takes a free one.
         #[arg(long, default_value = "127.0.0.1:8080")]
         http: SocketAddr,
+        #[command(flatten)]
+        trial: Trial,
     },
+}
+
+/// What makes the service other than it should be.
+#[derive(Debug, Args)]
+struct Trial {
+    /// A file with rules for faults, in JSON; they can be replaced at /_fleethand/faults.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+    /// A clock that stands still until it is moved at /_fleethand/clock.
+    #[arg(long)]
+    virtual_clock: bool,
+}
+
+/// Why the service is not even tried to be started.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error("cannot read the rules for faults in {}", path.display())]
+    ReadFaults { path: PathBuf, source: io::Error },
+    #[error("{} holds no rules for faults", path.display())]
+    ParseFaults { path: PathBuf, source: serde_json::Error },
 }
 
 fn main() -> ExitCode {
@@ -59,7 +81,9 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(cli.log_level).with_ansi(false).init();
     let outcome = match cli.command {
         Command::Init { directory, thing, hosts, port } => init(&directory, thing, hosts, port),
-        Command::Serve { directory, mqtt, http } => serve(&directory, mqtt, http),
+        Command::Serve { directory, mqtt, http, trial } => {
+            options(&directory, mqtt, http, trial).and_then(serve)
+        }
     };
     let Err(error) = outcome else { return ExitCode::SUCCESS };
     tracing::error!("{}", chain(&*error));
@@ -87,8 +111,24 @@ fn init(
     Ok(())
 }
 
-fn serve(directory: &Path, mqtt: SocketAddr, http: SocketAddr) -> Result<(), Box<dyn Error>> {
-    let options = Options::of_directory(directory, mqtt, http).map_err(StartError::from)?;
+fn options(
+    directory: &Path,
+    mqtt: SocketAddr,
+    http: SocketAddr,
+    trial: Trial,
+) -> Result<Options, Box<dyn Error>> {
+    let mut options = Options::of_directory(directory).map_err(StartError::from)?;
+    (options.mqtt, options.http, options.virtual_clock) = (mqtt, http, trial.virtual_clock);
+    if let Some(path) = trial.faults {
+        let text =
+            std::fs::read(&path).map_err(|source| ServeError::ReadFaults { path: path.clone(), source })?;
+        options.faults =
+            serde_json::from_slice(&text).map_err(|source| ServeError::ParseFaults { path, source })?;
+    }
+    Ok(options)
+}
+
+fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;

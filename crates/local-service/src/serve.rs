@@ -1,6 +1,6 @@
 //! Starting and stopping: sockets bound, the engine running, connections let in.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,9 @@ use tokio_rustls::TlsAcceptor;
 use crate::broker::connection;
 use crate::broker::hub::ConnectionId;
 use crate::broker::tls::{TlsError, server_config};
-use crate::clock::Millis;
-use crate::engine::{Engine, Event};
+use crate::clock::{Clock, Millis};
+use crate::engine::{Engine, Event, Management};
+use crate::faults::{FaultPlan, Faults, InvalidPlan};
 use crate::http;
 use crate::jobs::{JobsTap, Plane, Refusal};
 use crate::pki::{self, Identity, InitError};
@@ -42,6 +43,10 @@ pub struct Options {
     pub mqtt: SocketAddr,
     /// Where HTTP is served; port 0 takes a free one.
     pub http: SocketAddr,
+    /// A clock that stands still until it is moved: for tests that must not wait for minutes.
+    pub virtual_clock: bool,
+    /// Faults from the beginning.
+    pub faults: FaultPlan,
 }
 
 /// Why the service does not run.
@@ -64,6 +69,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The rules for faults cannot be followed.
+    #[error("the rules for faults cannot be followed")]
+    Faults(#[from] InvalidPlan),
     /// A thing could not be registered.
     #[error("cannot register thing {thing}: {message}")]
     Thing {
@@ -88,23 +96,35 @@ pub struct Running {
 }
 
 impl Options {
+    /// On free ports of the loopback address, without anything that has to be asked for.
+    #[must_use]
+    pub fn new(authority: String, server: Identity, things: Vec<ThingName>) -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            authority,
+            server,
+            things,
+            mqtt: any,
+            http: any,
+            virtual_clock: false,
+            faults: FaultPlan::default(),
+        }
+    }
+
     /// Options for a directory that `init` has made, with all the things in it.
-    pub fn of_directory(directory: &Path, mqtt: SocketAddr, http: SocketAddr) -> Result<Self, InitError> {
+    pub fn of_directory(directory: &Path) -> Result<Self, InitError> {
         let files = pki::server_files(directory)?;
         let things = pki::things(directory)?;
         let server = Identity { certificate: files.certificate, key: files.key };
-        Ok(Self { authority: files.authority, server, things, mqtt, http })
+        Ok(Self::new(files.authority, server, things))
     }
 }
 
 /// Starts the service in the current tokio runtime.
 pub async fn start(options: Options) -> Result<Running, StartError> {
     let jobs = registered(&options.things)?;
-    start_with(options, jobs).await
-}
-
-/// Starts broker and HTTP in front of any implementation of the Jobs service.
-pub(crate) async fn start_with(options: Options, jobs: impl JobsTap) -> Result<Running, StartError> {
+    let faults = Faults::new(options.faults)?;
+    let clock = if options.virtual_clock { Clock::held(Millis(0)) } else { Clock::real() };
     let tls = server_config(
         options.authority.as_bytes(),
         options.server.certificate.as_bytes(),
@@ -112,7 +132,7 @@ pub(crate) async fn start_with(options: Options, jobs: impl JobsTap) -> Result<R
     )?;
     let (mqtt, mqtt_address) = bind(options.mqtt, "MQTT").await?;
     let (http, http_address) = bind(options.http, "HTTP").await?;
-    let (engine, events) = Engine::new(jobs);
+    let (engine, events) = Engine::new(jobs, clock, faults);
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     tasks.spawn(engine.run());
@@ -129,8 +149,36 @@ impl Running {
     pub async fn control(&self, operation: &str, params: Value) -> Result<Value, Refusal> {
         let (answer, outcome) = oneshot::channel();
         let operation = operation.to_owned();
-        let call = Event::Call { plane: Plane::Control, operation, params, answer };
-        self.events.send(call).await.map_err(|_| Refusal::stopping())?;
+        self.tell(Event::Call { plane: Plane::Control, operation, params, answer }, outcome).await
+    }
+
+    /// Follows other rules for faults from now on; `FaultPlan::default()` has none.
+    pub async fn set_faults(&self, plan: FaultPlan) -> Result<(), Refusal> {
+        self.manage(Management::SetFaults(plan)).await.map(drop)
+    }
+
+    /// The rules for faults, with how often each was met (`matched`) and has acted (`acted`).
+    pub async fn faults(&self) -> Result<Value, Refusal> {
+        self.manage(Management::ShowFaults).await
+    }
+
+    /// Moves the virtual clock on; what falls due on the way happens before this returns. Clients count as alive, unless
+    /// they are to be `silent`.
+    pub async fn advance(&self, span: Duration, silent: bool) -> Result<(), Refusal> {
+        self.manage(Management::Advance { span, silent }).await.map(drop)
+    }
+
+    async fn manage(&self, what: Management) -> Result<Value, Refusal> {
+        let (answer, outcome) = oneshot::channel();
+        self.tell(Event::Manage { what, answer }, outcome).await
+    }
+
+    async fn tell(
+        &self,
+        event: Event,
+        outcome: oneshot::Receiver<Result<Value, Refusal>>,
+    ) -> Result<Value, Refusal> {
+        self.events.send(event).await.map_err(|_| Refusal::stopping())?;
         outcome.await.map_err(|_| Refusal::stopping())?
     }
 

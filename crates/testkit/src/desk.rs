@@ -1,11 +1,11 @@
 //! The local Jobs service, in the background of the test, and the operator who creates and looks at jobs.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use jobs_protocol::ThingName;
 use local_service::pki::{Authority, Identity, Validity};
-use local_service::{Options, Refusal, Running, start};
+use local_service::{FaultPlan, Options, Refusal, Running, start};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -59,16 +59,10 @@ impl Desk {
             .build()
             .expect("a runtime can be built");
         let authority = Authority::new().expect("an authority can be made");
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let things =
             things.iter().map(|name| ThingName::try_from(*name).expect("the test names a thing")).collect();
-        let mut options = Options {
-            authority: authority.certificate().to_owned(),
-            server: authority.server(hosts, validity).expect("a certificate can be made"),
-            things,
-            mqtt: any,
-            http: any,
-        };
+        let server = authority.server(hosts, validity).expect("a certificate can be made");
+        let mut options = Options::new(authority.certificate().to_owned(), server, things);
         let running = runtime.block_on(start(options.clone())).expect("the service starts");
         // The next life of the service is to be found in the same place.
         options.mqtt = running.mqtt;
@@ -118,10 +112,25 @@ impl Desk {
         self.running = Some(running.expect("the service starts again"));
     }
 
+    /// Has the service follow these rules for faults from now on, and no others.
+    pub fn set_faults(&self, plan: Value) {
+        let plan: FaultPlan = serde_json::from_value(plan).expect("the test writes rules for faults");
+        self.runtime.block_on(self.up().set_faults(plan)).expect("the rules can be followed");
+    }
+
+    /// The rules for faults, with how often each was met (`matched`) and has acted (`acted`).
+    #[must_use]
+    pub fn faults(&self) -> Value {
+        self.runtime.block_on(self.up().faults()).expect("the service tells its rules")
+    }
+
+    fn up(&self) -> &Running {
+        self.running.as_ref().expect("the test has not stopped the service")
+    }
+
     /// Calls an operation of the control plane.
     pub fn call(&self, operation: &str, members: Value) -> Result<Value, Refusal> {
-        let running = self.running.as_ref().expect("the test has not stopped the service");
-        self.runtime.block_on(running.control(operation, members))
+        self.runtime.block_on(self.up().control(operation, members))
     }
 
     /// Registers another thing.

@@ -12,7 +12,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::decode::{Malformed, decode};
 use super::encode::encode;
-use super::hub::{ConnectionId, keep_alive};
+use super::hub::ConnectionId;
 use super::packet::{Connect, Reason, Received, Sent, Version};
 use crate::engine::{Event, Peer};
 
@@ -55,7 +55,6 @@ pub(crate) async fn serve(
         }
     };
     let version = connect.version;
-    let silence = Duration::from_millis(u64::from(keep_alive(connect.keep_alive)) * 1500);
     let (out, outgoing) = mpsc::channel(OUTGOING);
     let (cut, cut_off) = oneshot::channel();
     let opened = Event::Opened { connection, peer: Peer { out, cut }, connect };
@@ -64,7 +63,7 @@ pub(crate) async fn serve(
     }
     let (reader, writer) = tokio::io::split(stream);
     tokio::select! {
-        () = read(reader, buffer, version, silence, connection, &events) => {}
+        () = read(reader, buffer, version, connection, &events) => {}
         () = write(writer, version, outgoing) => {}
         () = until_cut(cut_off) => {}
     }
@@ -106,12 +105,11 @@ async fn first_packet(
 }
 
 /// Hands packets to the engine until the client ends the connection. A fault leaves the ending to the engine,
-/// which has a last word for the client.
+/// which has a last word for the client; it also judges who has been silent for too long.
 async fn read(
     mut reader: impl AsyncRead + Unpin,
     mut buffer: BytesMut,
     version: Version,
-    silence: Duration,
     connection: ConnectionId,
     events: &mpsc::Sender<Event>,
 ) {
@@ -133,10 +131,8 @@ async fn read(
                 };
             }
         }
-        match timeout(silence, reader.read_buf(&mut buffer)).await {
-            Ok(Ok(1..)) => {}
-            Ok(Ok(0) | Err(_)) => return,
-            Err(_) => break Reason::KeepAliveTimeout,
+        if !matches!(reader.read_buf(&mut buffer).await, Ok(1..)) {
+            return;
         }
     };
     if events.send(Event::Fault(connection, fault)).await.is_ok() {
@@ -171,28 +167,9 @@ async fn until_cut(cut: oneshot::Receiver<()>) {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::Instant;
-
     use super::*;
 
     const CONNECTION: ConnectionId = ConnectionId(1);
-    const SILENCE: Duration = Duration::from_secs(45);
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_is_silent_for_too_long_is_at_fault() {
-        let (mut client, server) = tokio::io::duplex(64);
-        let (events, mut inbox) = mpsc::channel(8);
-        let begin = Instant::now();
-        tokio::spawn(async move {
-            read(server, BytesMut::new(), Version::V5, SILENCE, CONNECTION, &events).await;
-        });
-        tokio::time::sleep(SILENCE / 2).await;
-        client.write_all(b"\xC0\x00").await.unwrap();
-        assert!(matches!(inbox.recv().await, Some(Event::Packet(CONNECTION, Received::PingReq))));
-        let fault = inbox.recv().await;
-        assert!(matches!(fault, Some(Event::Fault(CONNECTION, Reason::KeepAliveTimeout))), "{fault:?}");
-        assert_eq!(begin.elapsed(), SILENCE / 2 + SILENCE);
-    }
 
     #[tokio::test]
     async fn packets_in_one_piece_come_out_one_by_one_and_in_order() {
@@ -200,7 +177,7 @@ mod tests {
         let (events, mut inbox) = mpsc::channel(8);
         client.write_all(b"\xC0\x00\x30\x03\x00\x01a\xE0\x00").await.unwrap();
         drop(client);
-        read(server, BytesMut::new(), Version::V311, SILENCE, CONNECTION, &events).await;
+        read(server, BytesMut::new(), Version::V311, CONNECTION, &events).await;
         let mut kinds = Vec::new();
         while let Ok(Event::Packet(_, packet)) = inbox.try_recv() {
             kinds.push(std::mem::discriminant(&packet));

@@ -37,7 +37,7 @@ pub(crate) enum Effect {
 const SESSION_EXPIRY: u32 = 3600;
 
 /// The keep-alive that a connection gets for the one it asks for, in seconds (AWS IoT: 30 to 1200, 0 is 1200).
-pub(crate) fn keep_alive(asked: u16) -> u16 {
+fn keep_alive(asked: u16) -> u16 {
     if asked == 0 { 1200 } else { asked.clamp(30, 1200) }
 }
 
@@ -58,6 +58,9 @@ struct Link {
     version: Version,
     maximum_packet: usize,
     will: Option<Publish>,
+    heard_at: Millis,
+    /// How long it may be silent: one and a half times its keep-alive.
+    silence: Millis,
 }
 
 #[derive(Debug)]
@@ -70,8 +73,9 @@ impl Hub {
     /// A packet has come in.
     #[must_use]
     pub(crate) fn on_packet(&mut self, from: ConnectionId, packet: Received, now: Millis) -> Vec<Effect> {
-        match (self.links.get(&from), packet) {
+        match (self.links.get_mut(&from), packet) {
             (Some(link), packet) => {
+                link.heard_at = now;
                 let (client, version) = (link.client.clone(), link.version);
                 self.on_session_packet(from, &client, version, packet, now);
             }
@@ -96,10 +100,16 @@ impl Hub {
         std::mem::take(&mut self.effects)
     }
 
-    /// Time has passed: repeats what is not acknowledged, ends sessions whose time is over. To be called about
-    /// once a second.
+    /// Time has passed: repeats what is not acknowledged, ends sessions whose time is over and connections of clients
+    /// that are silent. To be called about once a second.
     #[must_use]
     pub(crate) fn on_tick(&mut self, now: Millis) -> Vec<Effect> {
+        let silent = |link: &Link| link.heard_at.plus(link.silence) < now;
+        let silent: Vec<ConnectionId> =
+            self.links.iter().filter(|(_, link)| silent(link)).map(|(&connection, _)| connection).collect();
+        for connection in silent {
+            self.shut(connection, Reason::KeepAliveTimeout, now);
+        }
         let mut ended = Vec::new();
         for (client, attached) in &mut self.sessions {
             let away = attached.session.away_since;
@@ -116,6 +126,13 @@ impl Hub {
             self.end_session(&client);
         }
         std::mem::take(&mut self.effects)
+    }
+
+    /// Every client has given a sign of life: for a clock that goes faster than they can.
+    pub(crate) fn all_heard(&mut self, now: Millis) {
+        for link in self.links.values_mut() {
+            link.heard_at = now;
+        }
     }
 
     /// The service stops: every client is told.
@@ -172,7 +189,14 @@ impl Hub {
         let maximum_packet = usize::try_from(connect.maximum_packet).unwrap_or(usize::MAX);
         self.links.insert(
             from,
-            Link { client: client.clone(), version: connect.version, maximum_packet, will: connect.will },
+            Link {
+                client: client.clone(),
+                version: connect.version,
+                maximum_packet,
+                will: connect.will,
+                heard_at: now,
+                silence: Millis(u64::from(given) * 1500),
+            },
         );
         let attached = self
             .sessions

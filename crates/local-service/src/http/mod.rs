@@ -1,10 +1,11 @@
 //! The HTTP front: what boto3, the AWS CLI and the SDKs send to `iot` and `iot-jobs-data`, on plain HTTP.
 //!
 //! Here a request becomes an operation's name and one object of members, and the outcome becomes a response in the
-//! shape those clients parse. Which operations there are and what they do is the Jobs service's matter. Signatures
+//! shape those clients parse; below `/_fleethand/` the service itself is spoken to. Which operations there are and what they do is the Jobs service's matter. Signatures
 //! are not checked.
 
 mod answer;
+mod management;
 mod request;
 mod routes;
 
@@ -39,10 +40,14 @@ async fn perform(events: &mpsc::Sender<Event>, request: Request) -> Result<serde
         let message = format!("The body is not complete, or larger than {MAX_BODY} bytes.");
         Refusal::new(413, "RequestEntityTooLargeException", message)
     })?;
-    let request::Call { plane, operation, params } = request::call(&parts, &body)?;
-    tracing::debug!(?plane, operation, "Called");
     let (answer, outcome) = oneshot::channel();
-    let call = Event::Call { plane, operation: operation.into(), params, answer };
-    events.send(call).await.map_err(|_| Refusal::stopping())?;
+    let event = if parts.uri.path().starts_with(management::PREFIX) {
+        Event::Manage { what: management::read(&parts.method, parts.uri.path(), &body)?, answer }
+    } else {
+        let request::Call { plane, operation, params } = request::call(&parts, &body)?;
+        tracing::debug!(?plane, operation, "Called");
+        Event::Call { plane, operation: operation.into(), params, answer }
+    };
+    events.send(event).await.map_err(|_| Refusal::stopping())?;
     outcome.await.map_err(|_| Refusal::stopping())?
 }

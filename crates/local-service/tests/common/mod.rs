@@ -35,15 +35,16 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With other options.
+    pub(crate) async fn with(change: impl FnOnce(&mut Options)) -> Self {
         let authority = Authority::new().unwrap();
-        let any = "127.0.0.1:0".parse().unwrap();
-        let options = Options {
-            authority: authority.certificate().to_owned(),
-            server: authority.server(&["localhost", "127.0.0.1"], Validity::Long).unwrap(),
-            things: ["t1", "t2"].map(|name| ThingName::try_from(name).unwrap()).to_vec(),
-            mqtt: any,
-            http: any,
-        };
+        let server = authority.server(&["localhost", "127.0.0.1"], Validity::Long).unwrap();
+        let things = ["t1", "t2"].map(|name| ThingName::try_from(name).unwrap()).to_vec();
+        let mut options = Options::new(authority.certificate().to_owned(), server, things);
+        change(&mut options);
         Self { running: start(options).await.unwrap(), authority }
     }
 

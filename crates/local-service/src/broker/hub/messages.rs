@@ -49,6 +49,12 @@ impl Hub {
         std::mem::take(&mut self.effects)
     }
 
+    /// The connections that a message on `topic` goes to.
+    pub(crate) fn connected_subscribers(&self, topic: &str) -> Vec<ConnectionId> {
+        let clients = self.subscriptions.of_topic(topic).into_keys();
+        clients.filter_map(|client| self.sessions.get(&client)?.connection).collect()
+    }
+
     pub(super) fn published(&mut self, from: ConnectionId, version: Version, publish: Publish, now: Millis) {
         match publish_verdict(&publish) {
             PublishVerdict::Take => {}

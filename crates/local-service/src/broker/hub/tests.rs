@@ -7,6 +7,19 @@ const NOW: Millis = Millis(1_700_000_000_000);
 const T: &str = "$aws/things/t1/jobs";
 
 #[test]
+fn a_client_is_closed_when_it_is_silent_for_more_than_one_and_a_half_keep_alives() {
+    for (asked, silence) in [(10, 45_000), (60, 90_000), (0, 1_800_000)] {
+        let mut desk = Desk::default();
+        let (client, _) = desk.connect(Connect { keep_alive: asked, ..connect("c", Version::V5) });
+        let after = |span: u64| NOW.plus(Millis(span));
+        assert_eq!(desk.hub.on_tick(after(silence)), [], "keep-alive {asked}");
+        let _ = desk.hub.on_packet(client, Received::PingReq, after(20_000));
+        assert_eq!(desk.hub.on_tick(after(20_000 + silence)), []);
+        assert_eq!(desk.hub.on_tick(after(20_001 + silence)), closed(client, Reason::KeepAliveTimeout));
+    }
+}
+
+#[test]
 fn a_message_reaches_every_subscriber_at_the_lower_qos() {
     let mut desk = Desk::default();
     let publisher = desk.client("p", Version::V311);
