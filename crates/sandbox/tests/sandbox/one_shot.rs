@@ -62,8 +62,7 @@ fn a_directory_of_init_is_all_that_it_takes() {
         };
         local_service::pki::init(&options).unwrap();
     }
-    let any = "127.0.0.1:0".parse().unwrap();
-    let options = local_service::Options::of_directory(desk.path(), any, any).unwrap();
+    let options = local_service::Options::of_directory(desk.path()).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let service = runtime.block_on(local_service::start(options)).unwrap();
     let (mqtt, http) = (service.mqtt.port().to_string(), format!("http://{}", service.http));
