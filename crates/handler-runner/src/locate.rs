@@ -20,6 +20,9 @@ use crate::request::{Place, Program, Settings};
 /// As the kernel's own limit.
 const MAX_LINKS: usize = 40;
 
+/// In bytes: `NAME_MAX` of every file system that Linux can boot from.
+const LONGEST_NAME: usize = 255;
+
 /// A file that may be executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Located {
@@ -85,7 +88,12 @@ fn not_found<'a>(name: &str, looked_in: impl IntoIterator<Item = &'a PathBuf>) -
 }
 
 fn check_name(name: &str) -> Result<(), Refusal> {
-    if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
+    if name.is_empty()
+        || name == "."
+        || name == ".."
+        || name.len() > LONGEST_NAME
+        || name.contains(['/', '\0'])
+    {
         return Err(Refusal::Name { name: name.to_owned() });
     }
     Ok(())
@@ -207,18 +215,21 @@ fn resolve(path: &Path, agent: u32) -> Result<Option<PathBuf>, Refusal> {
             continue;
         }
         let directory = fs::symlink_metadata(&at).map_err(|error| Refusal::examine(&at, error))?;
-        permission::passed_directory(&at, of_metadata(&directory), agent)?;
+        let directory = of_metadata(&directory);
+        permission::passed_directory(&at, directory, agent)?;
         let next = at.join(&component);
         let metadata = match fs::symlink_metadata(&next) {
             Ok(metadata) => metadata,
             Err(error) if is_absence(&error) => return Ok(None),
             Err(error) => return Err(Refusal::examine(&next, error)),
         };
-        if !metadata.is_symlink() {
+        let facts = of_metadata(&metadata);
+        permission::entry(&at, directory, &next, facts.kind)?;
+        if facts.kind != Kind::SymbolicLink {
             at = next;
             continue;
         }
-        permission::passed_link(&next, of_metadata(&metadata), agent)?;
+        permission::passed_link(&next, facts, agent)?;
         links += 1;
         if links > MAX_LINKS {
             return Err(Refusal::TooManyLinks { path: path.into() });

@@ -69,13 +69,25 @@ pub(crate) fn handler(path: &Path, facts: Facts, agent: u32) -> Result<(), Refus
 }
 
 /// A directory that a path leads through: nobody but root and the agent may rename what is in it. In a sticky
-/// directory of root's (`/tmp`) others cannot rename what is not theirs, and what is theirs is refused by its owner.
+/// directory of root's (`/tmp`) others cannot rename what is not theirs, and what is theirs is refused by its owner;
+/// but only directories are safe there, see [`entry`].
 pub(crate) fn passed_directory(path: &Path, facts: Facts, agent: u32) -> Result<(), Refusal> {
     directory_kind(path, facts)?;
     owner(path, facts, agent)?;
     let sticky_of_root = facts.mode & STICKY != 0 && facts.owner == 0;
     if facts.mode & WRITABLE_BY_OTHERS != 0 && !sticky_of_root {
         return Err(Refusal::WritableParent { path: path.into(), found: facts.mode });
+    }
+    Ok(())
+}
+
+/// What a path leads to in a directory. Where others can write, a file or a link proves nothing by its owner: with a hard
+/// link anybody can give another name to one of root's, and choose so what is run, or where a path leads. There are no
+/// hard links of directories.
+pub(crate) fn entry(directory: &Path, facts: Facts, name: &Path, kind: Kind) -> Result<(), Refusal> {
+    if facts.mode & WRITABLE_BY_OTHERS != 0 && kind != Kind::Directory {
+        let (directory, found) = (directory.into(), facts.mode);
+        return Err(Refusal::SharedDirectory { path: name.into(), directory, found });
     }
     Ok(())
 }
@@ -184,6 +196,24 @@ mod tests {
             let found = found.split([' ', '{']).next().unwrap();
             assert_eq!(found, wanted, "{what}: {kind:?} of {owner} with mode {mode:04o}");
         }
+    }
+
+    #[test]
+    fn where_everybody_can_write_only_a_directory_is_what_it_seems() {
+        use Kind::{Directory, File, Other, SymbolicLink};
+        let verdict = |mode, kind| {
+            entry(Path::new("/tmp"), Facts { kind: Directory, owner: 0, mode }, Path::new("/tmp/x"), kind)
+        };
+        for kind in [File, SymbolicLink, Other("a socket")] {
+            for mode in [0o1777, 0o1775, 0o777] {
+                assert!(
+                    matches!(verdict(mode, kind), Err(Refusal::SharedDirectory { .. })),
+                    "{mode:o} {kind:?}"
+                );
+            }
+            verdict(0o755, kind).unwrap();
+        }
+        verdict(0o1777, Directory).unwrap();
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The name of a handler is not one path component.
-    #[error("handler name {name:?} is not a plain file name (no `/`, no `..`, not empty)")]
+    #[error("handler name {name:?} is not a plain file name (no `/`, no `..`, not empty, at most 255 bytes)")]
     Name {
         /// The name as it was asked for.
         name: String,
@@ -69,6 +69,16 @@ pub enum Refusal {
         /// The directory.
         path: PathBuf,
         /// Its permission bits.
+        found: u32,
+    },
+    /// A file or a link lies where others can make some, too.
+    #[error("{} lies in {}, where everybody can put files (mode {found:04o}), wanted a directory that only its owner can write", .path.display(), .directory.display())]
+    SharedDirectory {
+        /// The file or the link.
+        path: PathBuf,
+        /// Where it lies.
+        directory: PathBuf,
+        /// The permission bits of that.
         found: u32,
     },
     /// A system program can be written by others.

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use bench::{Bench, finish, request};
-use handler_runner::{Ending, Place, Program, Refusal, Runner};
+use bench::{Bench, can_switch, finish, request};
+use handler_runner::{Ending, Place, Program, Refusal, Request, Runner, Settings};
 
 /// S7 of the reference: there the live connection leaked into every job.
 #[test]
@@ -138,9 +138,12 @@ fn what_may_not_run_is_refused_with_file_finding_and_mend() {
     assert!(matches!(bench.runner.check(&request("link")), Err(Refusal::SymbolicLink { .. })));
     fs::create_dir(bench.settings.handler_directory.join("dir")).unwrap();
     assert!(matches!(bench.runner.check(&request("dir")), Err(Refusal::NotRegular { .. })));
-    for name in ["../jobs/loose.sh", "..", ".", "", "/bin/true", "a/b", "a\0b"] {
+    let long = "x".repeat(256);
+    for name in ["../jobs/loose.sh", "..", ".", "", "/", "/bin/true", "a/b", "loose.sh/", "a\0b", &long] {
         assert!(matches!(bench.runner.check(&request(name)), Err(Refusal::Name { .. })), "{name:?}");
     }
+    let longest = bench.runner.check(&request(&long[1..]));
+    assert!(matches!(longest, Err(Refusal::NotFound { .. })), "{longest:?}");
     let missing = bench.runner.check(&request("missing.sh")).unwrap_err().to_string();
     assert!(
         missing.contains("missing.sh")
@@ -157,8 +160,7 @@ fn a_handler_of_another_owner_or_with_set_user_id_is_refused() {
     let path = bench.handler("h.sh", "#!/bin/sh\n");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o4700)).unwrap();
     assert!(matches!(bench.runner.check(&request("h.sh")), Err(Refusal::SetId { found: 0o4700, .. })));
-    if !rustix::process::geteuid().is_root() {
-        println!("skipped: only root can give a file away");
+    if !can_switch("a handler of another owner") {
         return;
     }
     std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
@@ -172,6 +174,100 @@ fn a_directory_above_that_others_can_write_is_refused() {
     bench.handler("h.sh", "#!/bin/sh\n");
     fs::set_permissions(bench.directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
     assert!(matches!(bench.runner.check(&request("h.sh")), Err(Refusal::WritableParent { .. })));
+}
+
+#[test]
+fn every_parent_up_to_the_root_is_judged_and_named() {
+    let bench = Bench::new();
+    let deep = bench.path("a/b/c");
+    fs::create_dir_all(deep.join("jobs")).unwrap();
+    fs::copy(bench.handler("h.sh", "#!/bin/sh\n"), deep.join("jobs/h.sh")).unwrap();
+    fs::set_permissions(deep.join("jobs"), fs::Permissions::from_mode(0o700)).unwrap();
+    let settings = Settings { handler_directory: deep.join("jobs"), ..bench.settings.clone() };
+    let verdict = || handler_runner::check(&settings, &request("h.sh"));
+    verdict().unwrap();
+    for parent in ["a", "a/b", "a/b/c"].map(|name| bench.path(name)) {
+        for mode in [0o775, 0o757, 0o733, 0o777] {
+            fs::set_permissions(&parent, fs::Permissions::from_mode(mode)).unwrap();
+            let refusal = verdict().unwrap_err();
+            assert!(matches!(&refusal, Refusal::WritableParent { path, .. } if *path == parent), "{refusal}");
+            assert!(refusal.to_string().contains(&format!("chmod go-w {}", parent.display())), "{refusal}");
+        }
+        fs::set_permissions(&parent, fs::Permissions::from_mode(0o755)).unwrap();
+        if can_switch("a parent of another owner") {
+            std::os::unix::fs::chown(&parent, Some(65534), None).unwrap();
+            let refusal = verdict().unwrap_err();
+            assert!(
+                matches!(&refusal, Refusal::Owner { path, found: 65534, .. } if *path == parent),
+                "{refusal}"
+            );
+            std::os::unix::fs::chown(&parent, Some(0), None).unwrap();
+        }
+    }
+    verdict().unwrap();
+}
+
+#[test]
+fn links_in_the_way_are_followed_and_judged_like_everything_else() {
+    let bench = Bench::new();
+    bench.handler("h.sh", "#!/bin/sh\n");
+    let link = bench.path("link");
+    std::os::unix::fs::symlink(&bench.settings.handler_directory, &link).unwrap();
+    let settings = Settings { handler_directory: link.clone(), ..bench.settings.clone() };
+    let verdict = || handler_runner::check(&settings, &request("h.sh"));
+    assert_eq!(
+        verdict().unwrap().path,
+        bench.settings.handler_directory.join("h.sh"),
+        "what it leads to is run"
+    );
+    if can_switch("a link of another owner") {
+        std::os::unix::fs::lchown(&link, Some(65534), None).unwrap();
+        assert!(matches!(verdict(), Err(Refusal::Owner { found: 65534, .. })));
+    }
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("link", &link).unwrap();
+    assert!(matches!(verdict(), Err(Refusal::TooManyLinks { .. })));
+}
+
+/// A hard link gives another name to one of root's files, and in `/tmp` anybody can make one.
+#[test]
+fn a_file_or_link_in_a_directory_of_everybody_is_refused_whoever_owns_it() {
+    let bench = Bench::new();
+    let handler = bench.handler("h.sh", "#!/bin/sh\n");
+    let shared = bench.path("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
+    fs::hard_link(&handler, shared.join("h.sh")).unwrap();
+    std::os::unix::fs::symlink(&bench.settings.handler_directory, shared.join("jobs")).unwrap();
+    let own = shared.join("own");
+    fs::create_dir(&own).unwrap();
+    fs::hard_link(&handler, own.join("h.sh")).unwrap();
+    let at = |directory: &std::path::Path| {
+        let place = Place::Directory(directory.into());
+        let program = Program::Handler { name: "h.sh".into(), place };
+        bench.runner.check(&Request { program, ..request("h.sh") })
+    };
+    for directory in [shared.clone(), shared.join("jobs")] {
+        let verdict = at(&directory);
+        if rustix::process::geteuid().is_root() {
+            assert!(matches!(verdict, Err(Refusal::SharedDirectory { .. })), "{verdict:?}");
+        } else {
+            assert!(matches!(verdict, Err(Refusal::WritableParent { .. })), "{verdict:?}");
+        }
+    }
+    if can_switch("root's sticky directory") {
+        at(&own).unwrap();
+    }
+}
+
+#[test]
+fn a_name_that_looks_like_an_option_is_a_name() {
+    let bench = Bench::new();
+    let path = bench.handler("-c", "#!/bin/sh\nprintf '<%s>' \"$0\" \"$@\"\n");
+    let mut wanted = request("-c");
+    wanted.arguments = vec!["--".into()];
+    let outcome = finish(bench.runner.start(&wanted).unwrap());
+    assert_eq!(outcome.stdout.tail, format!("<{}><-->", path.display()));
 }
 
 #[test]
@@ -199,8 +295,7 @@ fn a_user_that_does_not_exist_is_a_refusal() {
 
 #[test]
 fn another_user_is_switched_to_for_good_and_runs_the_very_file() {
-    if !rustix::process::geteuid().is_root() {
-        println!("skipped: only root can switch to another user");
+    if !can_switch("a handler of another user") {
         return;
     }
     let bench = Bench::new();

@@ -1,10 +1,6 @@
 //! Handlers of another user, where the way there is not smooth. Only root can switch.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bench;
 
@@ -36,6 +32,21 @@ fn a_switch_that_the_kernel_refuses_is_told_with_the_step() {
     let outcome = as_nobody("id -u", &["setpriv", "--bounding-set", "-setgid"]);
     let Ending::CouldNotStart { reason, .. } = outcome.ending else { panic!("{outcome:?}") };
     assert!(reason.starts_with("cannot switch to user \"nobody\": its groups: EPERM"), "{reason}");
+}
+
+#[test]
+fn the_user_brings_its_own_groups_and_no_others() {
+    if !root_has("unshare") {
+        return;
+    }
+    // The user database of the machine stays as it is: the keeper has another group file.
+    let directory = tempfile::tempdir().unwrap();
+    let groups = directory.path().join("group");
+    std::fs::write(&groups, "root:x:0:\nnogroup:x:65534:\nradio:x:4242:nobody\nother:x:4243:daemon\n")
+        .unwrap();
+    let keeper = format!("mount --bind {} /etc/group && exec \"$@\"", groups.display());
+    let outcome = as_nobody("id -u; id -g; id -G", &["unshare", "--mount", "sh", "-c", &keeper, "keeper"]);
+    assert_eq!(outcome.stdout.tail, "65534\n65534\n65534 4242\n", "{outcome:?}");
 }
 
 #[test]
@@ -71,9 +82,8 @@ fn as_nobody(script: &str, through: &[&str]) -> Outcome {
 
 fn root_has(program: &str) -> bool {
     let there = Command::new(program).arg("--version").output().is_ok();
-    let able = there && rustix::process::geteuid().is_root();
-    if !able {
-        println!("skipped: only root can switch to another user, and {program} is needed");
+    if !there {
+        bench::skip("a switch of the user", &format!("{program} is needed"));
     }
-    able
+    there && bench::can_switch("a switch of the user")
 }

@@ -1,6 +1,7 @@
 //! What a script would do, in Rust: `cargo xtask demo` shows a job run from end to end, `cargo xtask bench` measures
-//! it. Both build the two programs and start them as an operator would, in a temporary directory; nothing of the
-//! machine is touched, and nothing is left behind.
+//! it, `cargo xtask interop` lets clients of others and a service of others have a go. All build the two programs and
+//! start them as an operator would, in a temporary directory; nothing of the machine is touched, and nothing is left
+//! behind.
 
 #![expect(clippy::print_stdout, reason = "what these tasks have to tell is their output")]
 
@@ -9,6 +10,7 @@ mod cargo;
 mod control;
 mod demo;
 mod error;
+mod interop;
 mod interrupt;
 mod process;
 mod scene;
@@ -51,6 +53,18 @@ enum Task {
         #[arg(long, value_name = "DIR")]
         programs: Option<PathBuf>,
     },
+    /// Runs AWS's own clients against `fleethand-local`, and `fleethand` against another Jobs service.
+    ///
+    /// Needs python3 with venv, node with npm, and the MQTT clients of mosquitto; the rest is installed below the
+    /// target directory.
+    Interop {
+        /// Only this part.
+        #[arg(value_enum)]
+        only: Option<interop::Part>,
+        /// For the test runner.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -58,6 +72,7 @@ fn main() -> ExitCode {
         match Cli::parse().task {
             Task::Demo { release, keep } => demo::run(release, keep, &interrupt),
             Task::Bench { quick, programs } => bench::run(quick, programs.as_deref(), &interrupt),
+            Task::Interop { only, arguments } => interop::run(only, &arguments, &interrupt),
         }
     });
     let Err(error) = outcome else { return ExitCode::SUCCESS };

@@ -139,3 +139,19 @@ pub(crate) fn rename_boot(records: &Path, spec: &Path) {
     bytes.extend(content);
     file.write_all_at(&bytes, STARTED).unwrap();
 }
+
+/// Says that a test cannot be made here. Where everything is there for it, that is a failure.
+#[allow(clippy::print_stderr, reason = "what is skipped is said where the test harness looks")]
+pub(crate) fn skip(test: &str, why: &str) {
+    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{test}: skipped, since {why}");
+    eprintln!("SKIPPED: {test}: {why}");
+}
+
+/// Whether this process may become another user; if not, that is said.
+pub(crate) fn can_switch(test: &str) -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        skip(test, "only root can switch to another user");
+    }
+    root
+}

@@ -168,8 +168,9 @@ pub(super) fn delete(turn: &mut Turn<'_>, params: Value) -> Result<Value, Contro
     let params = Params::read(params, &["jobId", "thingName", "executionNumber", "force"])?;
     let (id, thing) = (params.job()?, params.thing()?);
     let force = params.flag("force")?.unwrap_or(false);
-    let number = params.number("executionNumber")?.filter(|number| *number >= 1);
-    let number = number.ok_or_else(|| ControlError::invalid("Execution number is invalid."))?;
+    let invalid = || ControlError::invalid("Execution number is invalid.");
+    let number = params.number("executionNumber").map_err(|_| invalid())?;
+    let number = number.filter(|number| *number >= 1).ok_or_else(invalid)?;
     let (number, execution) = find(turn.state, &thing, &id, Some(number))?;
     if execution.status == ExecutionStatus::InProgress && !force {
         return Err(ControlError::state_transition(format!(

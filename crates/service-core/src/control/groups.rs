@@ -48,7 +48,9 @@ pub(super) fn create(turn: &mut Turn<'_>, params: Value) -> Result<Value, Contro
         if above >= GROUP_DEPTH {
             return Err(ControlError::invalid(format!("Thing groups nest at most {GROUP_DEPTH} deep.")));
         }
-        let group = turn.state.registry.groups.get_mut(parent).ok_or_else(|| group_not_found(parent))?;
+        // CreateThingGroup has no ResourceNotFoundException in the API's model.
+        let missing = || ControlError::invalid(group_not_found(parent).message);
+        let group = turn.state.registry.groups.get_mut(parent).ok_or_else(missing)?;
         group.children.insert(name.clone());
     }
     let id = turn.new_uuid();

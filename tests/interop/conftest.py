@@ -1,0 +1,80 @@
+"""One service for the whole run; each test has things, groups and jobs with names of its own."""
+
+import itertools
+from types import SimpleNamespace
+
+import pytest
+
+from support.local import LocalService, group_arn, thing_arn
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory):
+    """The local service; when the run ends it must still be there."""
+    local = LocalService(tmp_path_factory.mktemp("local"))
+    yield local
+    local.process.check()
+    local.stop()
+
+
+@pytest.fixture(autouse=True)
+def every_answer_is_as_the_model_says(request):
+    """Whatever a test calls: the answers that it got must fit the API's model."""
+    if "service" not in request.fixturenames:
+        yield
+        return
+    checker = request.getfixturevalue("service").checker
+    before = len(checker.faults)
+    yield
+    assert not checker.faults[before:], "\n".join(checker.faults[before:])
+
+
+@pytest.fixture
+def iot(service):
+    """The control plane, by boto3."""
+    return service.iot
+
+
+@pytest.fixture
+def data(service):
+    """The data plane over HTTP, by boto3."""
+    return service.data
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def fresh(iot):
+    """Makes things, groups and jobs that no other test has."""
+
+    def name(kind):
+        return f"{kind}-{next(_numbers)}"
+
+    def thing(name_=None):
+        thing_name = name_ or name("thing")
+        iot.create_thing(thingName=thing_name)
+        return thing_name
+
+    def group(*things, parent=None):
+        group_name = name("group")
+        more = {"parentGroupName": parent} if parent else {}
+        iot.create_thing_group(thingGroupName=group_name, **more)
+        for member in things:
+            iot.add_thing_to_thing_group(thingGroupName=group_name, thingName=member)
+        return group_name
+
+    def job(*things, groups=(), document='{"operation":"test"}', **more):
+        job_id = name("job")
+        targets = [thing_arn(thing) for thing in things] + [group_arn(group) for group in groups]
+        if document is not None:
+            more["document"] = document
+        iot.create_job(jobId=job_id, targets=targets, **more)
+        return job_id
+
+    return SimpleNamespace(name=name, thing=thing, group=group, job=job)
+
+
+def pytest_collection_modifyitems(items):
+    """What looks back on the whole run comes last."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
