@@ -9,10 +9,14 @@ use std::io::{self, BufRead, IsTerminal};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use jobs_protocol::topic::RequestTopic;
+use serde_json::Map;
+
 use crate::chain::Chain;
 use crate::cli::Flags;
 use crate::commands;
 use crate::commands::Watching;
+use crate::control::Call;
 use crate::exit::WRONG_CONFIGURATION;
 use crate::screen::Screen;
 use crate::session::{CommandError, Session};
@@ -47,6 +51,9 @@ pub(crate) fn run(flags: &Flags) -> ExitCode {
     };
     let mut repl = Repl { session: Arc::clone(&session), watching: None };
     repl.open();
+    if person {
+        repl.learn_names();
+    }
     let read = match &mut terminal {
         Some(terminal) => terminal.read(&session, |line| repl.obey(line)),
         None => from_pipe(|line| repl.obey(line)),
@@ -80,6 +87,13 @@ impl Repl {
         if let Err(error) = self.session.thing_arn() {
             self.tell(&error);
         }
+    }
+
+    /// Learns the ids of the jobs that are there, for completion.
+    fn learn_names(&self) {
+        // What does not work here says so as soon as it is asked for by a command.
+        drop(self.session.control(&Call::ListJobs { status: None, next_token: None }));
+        drop(self.session.ask(RequestTopic::GetPending, Map::new()));
     }
 
     /// Carries a line out; false ends the session.

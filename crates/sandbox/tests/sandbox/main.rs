@@ -5,6 +5,7 @@
 mod mistakes;
 mod one_shot;
 mod session;
+mod terminal;
 mod transcript;
 mod walk_through;
 
