@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from support.device import Device
 from support.local import LocalService, group_arn, thing_arn
 
 
@@ -78,3 +79,28 @@ def fresh(iot):
 def pytest_collection_modifyitems(items):
     """What looks back on the whole run comes last."""
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+@pytest.fixture
+def connect(service, fresh):
+    """Makes devices, whose connections end with the test."""
+    made = []
+
+    def device(client_id=None, **options):
+        made.append(Device(service, fresh.name("client") if client_id is None else client_id, **options))
+        return made[-1]
+
+    yield device
+    for device_ in made:
+        device_.close()
+
+
+@pytest.fixture
+def events(iot, connect):
+    """A connection that sees the events of the account, which are switched on for the test."""
+    both = ["JOB", "JOB_EXECUTION"]
+    iot.update_event_configurations(eventConfigurations={kind: {"Enabled": True} for kind in both})
+    device = connect()
+    assert device.subscribe("$aws/events/job/#", "$aws/events/jobExecution/#") == [1, 1]
+    yield device
+    iot.update_event_configurations(eventConfigurations={kind: {"Enabled": False} for kind in both})
