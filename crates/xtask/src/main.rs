@@ -1,7 +1,7 @@
 //! What a script would do, in Rust: `cargo xtask demo` shows a job run from end to end, `cargo xtask bench` measures
 //! it, `cargo xtask interop` lets clients of others and a service of others have a go. All build the two programs and
 //! start them as an operator would, in a temporary directory; nothing of the machine is touched, and nothing is left
-//! behind.
+//! behind. `cargo xtask dist` builds the daemon for boards.
 
 #![expect(clippy::print_stdout, reason = "what these tasks have to tell is their output")]
 
@@ -9,6 +9,7 @@ mod bench;
 mod cargo;
 mod control;
 mod demo;
+mod dist;
 mod error;
 mod interop;
 mod interrupt;
@@ -65,6 +66,12 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Builds the daemon as one static file for each target, into target/dist. docs/building.md says what that needs.
+    Dist {
+        /// Targets as rustc names them; without any, those of the usual boards.
+        #[arg(default_values = dist::TARGETS)]
+        targets: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -73,6 +80,7 @@ fn main() -> ExitCode {
             Task::Demo { release, keep } => demo::run(release, keep, &interrupt),
             Task::Bench { quick, programs } => bench::run(quick, programs.as_deref(), &interrupt),
             Task::Interop { only, arguments } => interop::run(only, &arguments, &interrupt),
+            Task::Dist { targets } => dist::run(&targets),
         }
     });
     let Err(error) = outcome else { return ExitCode::SUCCESS };
