@@ -65,15 +65,17 @@ def fresh(iot):
             iot.add_thing_to_thing_group(thingGroupName=group_name, thingName=member)
         return group_name
 
-    def job(*things, groups=(), document='{"operation":"test"}', **more):
-        job_id = name("job")
+    def job(*things, **more):
+        return named_job(name("job"), *things, **more)
+
+    def named_job(job_id, *things, groups=(), document='{"operation":"test"}', **more):
         targets = [thing_arn(thing) for thing in things] + [group_arn(group) for group in groups]
         if document is not None:
             more["document"] = document
         iot.create_job(jobId=job_id, targets=targets, **more)
         return job_id
 
-    return SimpleNamespace(name=name, thing=thing, group=group, job=job)
+    return SimpleNamespace(name=name, thing=thing, group=group, job=job, named_job=named_job)
 
 
 def pytest_collection_modifyitems(items):
