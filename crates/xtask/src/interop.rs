@@ -21,11 +21,11 @@ pub(crate) enum Part {
     Python,
     /// The AWS IoT device SDKs for JavaScript.
     Node,
-    /// The daemon against another Jobs service.
-    Ministack,
+    /// The daemon against MiniStack, which is another Jobs service, and against ours.
+    Agent,
 }
 
-const ALL: [Part; 3] = [Part::Python, Part::Node, Part::Ministack];
+const ALL: [Part; 3] = [Part::Python, Part::Node, Part::Agent];
 
 /// Runs the parts that are asked for, or all; `arguments` go to the test runner.
 pub(crate) fn run(only: Option<Part>, arguments: &[String], interrupt: &Interrupt) -> Result<(), TaskError> {
@@ -36,7 +36,7 @@ pub(crate) fn run(only: Option<Part>, arguments: &[String], interrupt: &Interrup
         match part {
             Part::Python => bench.pytest("python", arguments)?,
             Part::Node => bench.node(arguments)?,
-            Part::Ministack => bench.pytest("ministack", arguments)?,
+            Part::Agent => bench.pytest("agent", arguments)?,
         }
     }
     Ok(())
