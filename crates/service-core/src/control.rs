@@ -6,6 +6,7 @@ mod groups;
 mod jobs;
 pub(crate) mod params;
 mod settings;
+mod tags;
 pub(crate) mod templates;
 mod things;
 
@@ -31,16 +32,19 @@ pub(crate) fn perform(turn: &mut Turn<'_>, operation: &str, params: Value) -> Re
         "CancelJobExecution" => executions::cancel(turn, params),
         "DeleteJobExecution" => executions::delete(turn, params),
         "CreateThing" => things::create(turn, params),
+        "UpdateThing" => things::update(turn, params),
         "DescribeThing" => things::describe(turn, params),
         "ListThings" => things::list(turn, params),
         "DeleteThing" => things::delete(turn, params),
         "ListThingGroupsForThing" => things::groups(turn, params),
         "CreateThingGroup" => groups::create(turn, params),
+        "UpdateThingGroup" => groups::update(turn, params),
         "DescribeThingGroup" => groups::describe(turn, params),
         "ListThingGroups" => groups::list(turn, params),
         "DeleteThingGroup" => groups::delete(turn, params),
         "AddThingToThingGroup" => groups::add(turn, params),
         "RemoveThingFromThingGroup" => groups::remove(turn, params),
+        "UpdateThingGroupsForThing" => groups::update_for_thing(turn, params),
         "ListThingsInThingGroup" => groups::things(turn, params),
         "CreateJobTemplate" => templates::create(turn, params),
         "DescribeJobTemplate" => templates::describe(turn, params),
@@ -48,6 +52,9 @@ pub(crate) fn perform(turn: &mut Turn<'_>, operation: &str, params: Value) -> Re
         "DeleteJobTemplate" => templates::delete(turn, params),
         "ListManagedJobTemplates" => templates::list_managed(turn, params),
         "DescribeManagedJobTemplate" => templates::describe_managed(turn, params),
+        "TagResource" => tags::tag(turn, params),
+        "UntagResource" => tags::untag(turn, params),
+        "ListTagsForResource" => tags::list(turn, params),
         "DescribeEndpoint" => settings::endpoint(turn, params),
         "UpdateEventConfigurations" => settings::update_events(turn, params),
         "DescribeEventConfigurations" => settings::describe_events(turn, params),

@@ -116,7 +116,7 @@ impl Turn<'_> {
             return Err(Refusal { code: ErrorCode::InvalidStateTransition, message, state });
         }
         let (limit, now) = (job.timeout, self.now);
-        let document = request.with_document.then(|| job.document.for_device());
+        let document = request.with_document.then(|| job.document.for_device(self.settings, now));
         let report =
             Report { status: request.status, details: request.details, step_timer: request.step_timer };
         self.change(id, thing, number, |execution| execution.report(report, limit, now));
@@ -144,7 +144,7 @@ impl Turn<'_> {
 
     fn shown(&self, thing: &ThingName, place: &Place, with_document: bool) -> Option<JobExecution> {
         let job = self.state.jobs.get(&place.job)?;
-        let document = with_document.then(|| job.document.for_device());
+        let document = with_document.then(|| job.document.for_device(self.settings, self.now));
         Some(job.execution(thing, place.number)?.describe(place, document, self.now))
     }
 }

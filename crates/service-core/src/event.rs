@@ -2,6 +2,7 @@
 //! UpdateEventConfigurations turns them on.
 
 use jobs_protocol::{ExecutionStatus, JobId, ThingName};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::execution::Execution;
@@ -11,7 +12,7 @@ use crate::service::Message;
 use crate::state::Turn;
 
 /// Which events are on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Switches {
     pub(crate) job: bool,
     pub(crate) job_execution: bool,

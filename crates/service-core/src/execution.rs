@@ -3,14 +3,18 @@
 //! Whether a change is allowed is asked before; queue, timers and counters follow in `lifecycle`.
 
 use jobs_protocol::message::{JobExecution, JobExecutionState, JobExecutionSummary};
-use jobs_protocol::{DetailsMap, ExecutionNumber, ExecutionStatus, JobId, ReportedStatus, VersionNumber};
+use jobs_protocol::{
+    DetailsMap, ExecutionNumber, ExecutionStatus, JobId, ReportedStatus, ThingName, VersionNumber,
+};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::EpochMillis;
 use crate::queue::{Part, Place};
+use crate::timers::{Alarm, Due};
 
 /// A job's instance on one thing. Its number is the key it is kept under.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Execution {
     /// See [`Place::serial`].
     pub(crate) serial: u64,
@@ -30,7 +34,7 @@ pub(crate) struct Execution {
 }
 
 /// How often this thing has been given the job again, by the kind of failure.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Retries {
     pub(crate) failed: u64,
     pub(crate) timed_out: u64,
@@ -121,6 +125,12 @@ impl Execution {
     pub(crate) fn deadline(&self) -> Option<EpochMillis> {
         let running = self.status == ExecutionStatus::InProgress;
         [self.job_deadline, self.step_deadline].into_iter().flatten().min().filter(|_| running)
+    }
+
+    /// The alarm of that moment.
+    pub(crate) fn alarm(&self, thing: &ThingName, job: &JobId, number: ExecutionNumber) -> Option<Alarm> {
+        let due = Due::TimeOut { thing: thing.clone(), job: job.clone(), number };
+        self.deadline().map(|at| Alarm { at, due })
     }
 
     /// Seconds until it times out.

@@ -15,7 +15,7 @@ pub(crate) fn uuid(seed: u64, serial: u64) -> String {
 }
 
 /// The finaliser of SplitMix64: every bit of the input reaches every bit of the output.
-const fn mix(mut x: u64) -> u64 {
+pub(crate) const fn mix(mut x: u64) -> u64 {
     x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

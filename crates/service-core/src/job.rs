@@ -1,18 +1,22 @@
 //! A job: what was asked for, how far it has come, and its executions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use jobs_protocol::{ExecutionNumber, ExecutionStatus, ThingName};
+use jobs_protocol::{ExecutionNumber, ExecutionStatus, JobId, ThingName};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::EpochMillis;
 use crate::document::Document;
 use crate::execution::{Execution, Retries};
 use crate::registry::{GroupName, Registry};
+use crate::rollout::{Pace, Schedule};
+use crate::timers::{Alarm, Due};
 
 /// The states of a job. Deletion is immediate here, so that DELETION_IN_PROGRESS is never seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum JobStatus {
+    Scheduled,
     InProgress,
     Completed,
     Canceled,
@@ -21,15 +25,21 @@ pub(crate) enum JobStatus {
 impl JobStatus {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
+            Self::Scheduled => "SCHEDULED",
             Self::InProgress => "IN_PROGRESS",
             Self::Completed => "COMPLETED",
             Self::Canceled => "CANCELED",
         }
     }
+
+    /// Whether there is still something to come of it.
+    pub(crate) const fn is_open(self) -> bool {
+        matches!(self, Self::Scheduled | Self::InProgress)
+    }
 }
 
 /// What a job is directed at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Target {
     Thing(ThingName),
     Group(GroupName),
@@ -46,7 +56,7 @@ impl Target {
 }
 
 /// A kind of failure that retry and abort criteria speak of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum FailureType {
     Failed,
     Rejected,
@@ -81,14 +91,14 @@ impl FailureType {
 }
 
 /// How often a failed execution is queued again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RetryCriterion {
     pub(crate) failure: FailureType,
     pub(crate) retries: u64,
 }
 
 /// When a job is given up.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct AbortCriterion {
     pub(crate) failure: FailureType,
     pub(crate) threshold_percentage: f64,
@@ -96,7 +106,7 @@ pub(crate) struct AbortCriterion {
 }
 
 /// How many executions are in which state. Despite the API's names it counts executions, not things \[capture C 10-05\].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counts([u64; 8]);
 
 /// The statuses that are counted, with the API's names for the counters.
@@ -148,7 +158,7 @@ impl Counts {
 }
 
 /// A job and all its executions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Job {
     /// Counts creations: newest first is by it.
     pub(crate) serial: u64,
@@ -156,11 +166,23 @@ pub(crate) struct Job {
     pub(crate) continuous: bool,
     pub(crate) status: JobStatus,
     pub(crate) document: Document,
+    /// Where the document was read from.
+    pub(crate) source: Option<String>,
     pub(crate) description: Option<String>,
     /// The in-progress timer, in minutes.
     pub(crate) timeout: Option<u64>,
     pub(crate) retry: Vec<RetryCriterion>,
     pub(crate) abort: Vec<AbortCriterion>,
+    pub(crate) pace: Pace,
+    pub(crate) schedule: Schedule,
+    /// The things that the rollout has not reached yet.
+    pub(crate) waiting: VecDeque<ThingName>,
+    /// When the next batch is released, while things wait.
+    pub(crate) next_batch: Option<EpochMillis>,
+    /// How many executions the job has ever had.
+    pub(crate) notified: u64,
+    /// The end of its schedule is past.
+    pub(crate) ended: bool,
     /// Configurations as they were given, by member name, to be shown again.
     pub(crate) shown: Map<String, Value>,
     pub(crate) created_at: EpochMillis,
@@ -176,6 +198,28 @@ pub(crate) struct Job {
 impl Job {
     pub(crate) fn execution(&self, thing: &ThingName, number: ExecutionNumber) -> Option<&Execution> {
         self.executions.get(thing)?.get(&number)
+    }
+
+    /// The alarms that belong to the job itself and not to one of its executions.
+    pub(crate) fn alarms(&self, id: &JobId) -> Vec<Alarm> {
+        let start = self.schedule.start.filter(|_| self.status == JobStatus::Scheduled);
+        let end = self.schedule.end.filter(|_| self.status.is_open() && !self.ended);
+        let alarms = [
+            start.map(|at| Alarm { at, due: Due::Start(id.clone()) }),
+            end.map(|at| Alarm { at, due: Due::End(id.clone()) }),
+            self.next_batch.map(|at| Alarm { at, due: Due::Batch(id.clone()) }),
+        ];
+        alarms.into_iter().flatten().collect()
+    }
+
+    /// Whether things that come into its groups get it.
+    pub(crate) fn follows_groups(&self) -> bool {
+        self.continuous && self.status == JobStatus::InProgress && !self.ended
+    }
+
+    /// Whether executions are still being handed out.
+    pub(crate) fn is_rolling_out(&self) -> bool {
+        self.status == JobStatus::InProgress && !self.waiting.is_empty()
     }
 
     /// The execution of a thing that requests without a number mean.

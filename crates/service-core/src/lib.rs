@@ -9,22 +9,27 @@
 //! The transport is not here: who may speak for a thing, quality of service and sessions are the broker's, paths and
 //! headers are the HTTP server's.
 
+mod calendar;
 mod control;
 mod device;
 mod document;
 mod event;
 mod execution;
+mod handout;
 mod ids;
 mod job;
 mod lifecycle;
 mod notification;
 mod queue;
 mod registry;
+mod rollout;
+mod s3;
 mod service;
 mod state;
 mod time;
 mod timers;
 
 pub use control::error::ControlError;
-pub use service::{ControlOutcome, DeviceOutcome, Message, Service, Settings};
+pub use s3::S3Object;
+pub use service::{ControlOutcome, DeviceOutcome, InvalidState, Message, Service, Settings};
 pub use time::EpochMillis;

@@ -6,11 +6,9 @@ use jobs_protocol::{ExecutionNumber, ExecutionStatus, JobId, ThingName};
 
 use crate::event::JobEvent;
 use crate::execution::{Execution, Retries};
-use crate::job::{Job, JobStatus, Target};
+use crate::job::JobStatus;
 use crate::queue::Part;
-use crate::registry::GroupName;
 use crate::state::{State, Turn};
-use crate::timers::Alarm;
 
 /// How a job is cancelled.
 #[derive(Debug, Clone, Default)]
@@ -22,39 +20,14 @@ pub(crate) struct Cancellation {
 }
 
 impl Turn<'_> {
-    /// Takes a new job in and queues its executions.
-    pub(crate) fn start_job(&mut self, id: &JobId, job: Job) {
-        if job.continuous {
-            self.state.continuous.insert(id.clone());
-        }
-        let targets = job.targets.clone();
-        self.state.jobs.insert(id.clone(), job);
-        self.queue_for(id, &targets);
-        self.settle(id);
-    }
-
-    /// Queues a job for every thing of some of its targets, unless it is open there.
-    pub(crate) fn queue_for(&mut self, id: &JobId, targets: &[Target]) {
-        let mut things = std::collections::BTreeSet::new();
-        for target in targets {
-            match target {
-                Target::Thing(thing) => things.extend([thing.clone()]),
-                Target::Group(group) => things.extend(self.state.registry.members(group)),
-            }
-        }
-        for thing in things {
-            self.queue_unless_open(id, &thing);
-        }
-    }
-
-    fn queue_unless_open(&mut self, id: &JobId, thing: &ThingName) {
+    pub(crate) fn queue_unless_open(&mut self, id: &JobId, thing: &ThingName) {
         let newest = self.state.jobs.get(id).and_then(|job| job.newest(thing));
         if newest.is_none_or(|(_, execution)| execution.part() == Part::Finished) {
             self.enqueue(id, thing, Retries::default());
         }
     }
 
-    fn enqueue(&mut self, id: &JobId, thing: &ThingName, retries: Retries) {
+    pub(crate) fn enqueue(&mut self, id: &JobId, thing: &ThingName, retries: Retries) {
         self.changes.before(self.state, thing);
         let serial = self.state.next_serial();
         let Some(job) = self.state.jobs.get_mut(id) else { return };
@@ -62,6 +35,7 @@ impl Turn<'_> {
         let execution = Execution::queued(serial, retries, self.now);
         let place = execution.place(id, number);
         job.counts.add(execution.status);
+        job.notified += 1;
         job.executions.entry(thing.clone()).or_default().insert(number, execution);
         self.state.queues.entry(thing.clone()).or_default().put(&place, Part::Queued);
         self.changes.set_changed(thing);
@@ -82,16 +56,12 @@ impl Turn<'_> {
         else {
             return;
         };
-        let alarm = |execution: &Execution| {
-            let at = execution.deadline()?;
-            Some(Alarm { at, thing: thing.clone(), job: id.clone(), number })
-        };
-        if let Some(old) = alarm(execution) {
+        if let Some(old) = execution.alarm(thing, id, number) {
             timers.clear(&old);
         }
         let (status_before, part_before) = (execution.status, execution.part());
         how(execution);
-        if let Some(new) = alarm(execution) {
+        if let Some(new) = execution.alarm(thing, id, number) {
             timers.set(new);
         }
         let (execution, part) = (execution.clone(), execution.part());
@@ -109,7 +79,7 @@ impl Turn<'_> {
     }
 
     fn retry(&mut self, id: &JobId, thing: &ThingName, ended: &Execution) {
-        let job = self.state.jobs.get(id).filter(|job| job.status == JobStatus::InProgress);
+        let job = self.state.jobs.get(id).filter(|job| job.status == JobStatus::InProgress && !job.ended);
         if let Some(retries) = job.and_then(|job| job.retry_after(ended)) {
             self.enqueue(id, thing, retries);
         }
@@ -117,12 +87,15 @@ impl Turn<'_> {
 
     /// After an execution has ended or gone: the job may be complete, or be given up. A report that ends the last open
     /// execution completes the job and does not abort it.
-    fn settle(&mut self, id: &JobId) {
+    pub(crate) fn settle(&mut self, id: &JobId) {
         let Some(job) = self.state.jobs.get_mut(id) else { return };
         if job.status != JobStatus::InProgress {
             return;
         }
-        if !job.continuous && job.counts.open() == 0 {
+        let all_handed_out = job.ended || (!job.continuous && job.waiting.is_empty());
+        if all_handed_out && job.counts.open() == 0 {
+            self.stop_rollout(id);
+            let Some(job) = self.state.jobs.get_mut(id) else { return };
             job.status = JobStatus::Completed;
             job.completed_at = Some(self.now);
             job.last_updated_at = self.now;
@@ -133,16 +106,16 @@ impl Turn<'_> {
         }
     }
 
-    /// Ends the execution whose alarm it is.
-    pub(crate) fn time_out(&mut self, alarm: &Alarm) {
+    pub(crate) fn time_out(&mut self, thing: &ThingName, job: &JobId, number: ExecutionNumber) {
         let now = self.now;
-        self.change(&alarm.job, &alarm.thing, alarm.number, |execution| {
+        self.change(job, thing, number, |execution| {
             execution.end(ExecutionStatus::TimedOut, now);
         });
     }
 
     /// Cancels a job: what is queued, and with force what is in progress.
     pub(crate) fn cancel_job(&mut self, id: &JobId, cancellation: Cancellation) {
+        self.stop_rollout(id);
         let Some(job) = self.state.jobs.get_mut(id) else { return };
         let force = cancellation.force;
         job.status = JobStatus::Canceled;
@@ -153,7 +126,6 @@ impl Turn<'_> {
         let queued = &[ExecutionStatus::Queued][..];
         let open = &[ExecutionStatus::Queued, ExecutionStatus::InProgress][..];
         let concerned = job.in_status(if force { open } else { queued });
-        self.state.continuous.remove(id);
         self.job_event(id, JobEvent::CancellationInProgress);
         let now = self.now;
         for (thing, number) in concerned {
@@ -181,8 +153,8 @@ impl Turn<'_> {
             job.executions.remove(thing);
         }
         job.counts.subtract(execution.status);
-        if let Some(at) = execution.deadline() {
-            timers.clear(&Alarm { at, thing: thing.clone(), job: id.clone(), number });
+        if let Some(alarm) = execution.alarm(thing, id, number) {
+            timers.clear(&alarm);
         }
         if let Some(queue) = queues.get_mut(thing) {
             queue.remove(&execution.place(id, number));
@@ -198,6 +170,7 @@ impl Turn<'_> {
 
     /// Takes a job and all its executions away.
     pub(crate) fn delete_job(&mut self, id: &JobId) {
+        self.stop_rollout(id);
         self.job_event(id, JobEvent::DeletionInProgress);
         let Some(job) = self.state.jobs.get(id) else { return };
         let executions = job.executions.iter();
@@ -208,40 +181,8 @@ impl Turn<'_> {
             self.drop_execution(id, &thing, number);
         }
         self.job_event(id, JobEvent::Deleted);
-        self.state.continuous.remove(id);
         self.state.jobs.remove(id);
-    }
-
-    /// After a thing has come into a group: continuous jobs on that group, or on one above it, are queued for it, also if
-    /// an earlier execution has ended \[capture C 10-05\].
-    pub(crate) fn thing_joined(&mut self, thing: &ThingName, group: &GroupName) {
-        for id in self.continuous_jobs_on(group) {
-            self.queue_unless_open(&id, thing);
-        }
-    }
-
-    /// After a thing has gone from a group: what is still queued of jobs that are no longer for it is removed; what is in
-    /// progress runs on \[capture C 10-05\].
-    pub(crate) fn thing_left(&mut self, thing: &ThingName, group: &GroupName) {
-        let now = self.now;
-        for id in self.continuous_jobs_on(group) {
-            let Some(job) = self.state.jobs.get(&id) else { continue };
-            let newest = job.newest(thing).filter(|(_, execution)| execution.part() == Part::Queued);
-            if let Some((number, _)) = newest.filter(|_| !job.is_for(thing, &self.state.registry)) {
-                self.change(&id, thing, number, |execution| execution.remove(now));
-            }
-        }
-    }
-
-    fn continuous_jobs_on(&self, group: &GroupName) -> Vec<JobId> {
-        let groups = self.state.registry.with_ancestors(group);
-        let concerned = |id: &&JobId| {
-            let targets = self.state.jobs.get(*id).into_iter().flat_map(|job| &job.targets);
-            targets.into_iter().any(|target| match target {
-                Target::Group(name) => groups.contains(name),
-                Target::Thing(_) => false,
-            })
-        };
-        self.state.continuous.iter().filter(concerned).cloned().collect()
+        let arn = self.arn(format_args!("job/{id}"));
+        self.state.tags.remove(&arn);
     }
 }

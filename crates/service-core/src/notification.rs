@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::EpochMillis;
 use crate::queue::Place;
-use crate::service::Message;
+use crate::service::{Message, Settings};
 use crate::state::State;
 
 /// What one call has changed.
@@ -53,7 +53,7 @@ impl Changes {
 
     /// The messages, thing by thing, `notify` before `notify-next`; events after them. A thing that is no longer
     /// registered gets none.
-    pub(crate) fn into_messages(self, state: &State, now: EpochMillis) -> Vec<Message> {
+    pub(crate) fn into_messages(self, state: &State, settings: &Settings, now: EpochMillis) -> Vec<Message> {
         let mut messages = Vec::new();
         for (thing, change) in self.things {
             if !state.registry.has_thing(&thing) {
@@ -64,7 +64,11 @@ impl Changes {
             }
             let front = state.queues.get(&thing).and_then(|queue| queue.front());
             if front != change.front_before.as_ref() {
-                messages.push(message(&thing, &JobsTopic::NotifyNext, &next(state, front, &thing, now)));
+                messages.push(message(
+                    &thing,
+                    &JobsTopic::NotifyNext,
+                    &next(state, settings, front, &thing, now),
+                ));
             }
         }
         messages.extend(self.events);
@@ -86,11 +90,17 @@ fn list(state: &State, thing: &ThingName, now: EpochMillis) -> Notify {
     Notify { timestamp: now.seconds(), jobs: PendingByStatus { in_progress, queued } }
 }
 
-fn next(state: &State, front: Option<&Place>, thing: &ThingName, now: EpochMillis) -> NotifyNext {
+fn next(
+    state: &State,
+    settings: &Settings,
+    front: Option<&Place>,
+    thing: &ThingName,
+    now: EpochMillis,
+) -> NotifyNext {
     let execution = front.and_then(|place| {
         let job = state.jobs.get(&place.job)?;
         let execution = job.execution(thing, place.number)?;
-        Some(execution.describe(place, Some(job.document.for_device()), now))
+        Some(execution.describe(place, Some(job.document.for_device(settings, now)), now))
     });
     NotifyNext { timestamp: now.seconds(), execution }
 }

@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jobs_protocol::{InvalidName, ThingName};
+use serde::{Deserialize, Serialize};
 
 use crate::EpochMillis;
 
 /// A group's name: the same alphabet and length as a thing's, and never mixed up with one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(crate) struct GroupName(ThingName);
 
 impl TryFrom<&str> for GroupName {
@@ -27,7 +29,7 @@ impl fmt::Display for GroupName {
 }
 
 /// A registered thing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Thing {
     pub(crate) id: String,
     pub(crate) attributes: BTreeMap<String, String>,
@@ -37,7 +39,7 @@ pub(crate) struct Thing {
 }
 
 /// A static group.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Group {
     pub(crate) id: String,
     pub(crate) parent: Option<GroupName>,
@@ -54,7 +56,7 @@ pub(crate) struct Group {
 pub(crate) const GROUP_DEPTH: usize = 7;
 
 /// All things and groups.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Registry {
     pub(crate) things: BTreeMap<ThingName, Thing>,
     pub(crate) groups: BTreeMap<GroupName, Group>,
@@ -63,6 +65,11 @@ pub(crate) struct Registry {
 impl Registry {
     pub(crate) fn has_thing(&self, name: &ThingName) -> bool {
         self.things.contains_key(name)
+    }
+
+    /// The group that has been given this id.
+    pub(crate) fn group_of_id(&self, id: &str) -> Option<&GroupName> {
+        self.groups.iter().find(|(_, group)| group.id == id).map(|(name, _)| name)
     }
 
     /// A group and those above it, nearest first.

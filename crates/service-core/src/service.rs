@@ -4,11 +4,12 @@
 
 use jobs_protocol::ThingName;
 use jobs_protocol::topic::{JobsTopic, RequestTopic};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::control::error::ControlError;
 use crate::state::{State, Turn};
-use crate::{EpochMillis, control, device};
+use crate::{EpochMillis, S3Object, control, device};
 
 /// What an account fixes once.
 #[derive(Debug, Clone)]
@@ -22,9 +23,16 @@ pub struct Settings {
     /// Hold status details to the published pattern, which forbids line feed, carriage return and tab too. The real
     /// service has been seen to store them.
     pub strict_details: bool,
+    /// What the URLs of presigned placeholders begin with; bucket and key follow.
+    pub documents: String,
     /// Where ids of things, groups and events are derived from.
     pub seed: u64,
 }
+
+/// A saved state that cannot be gone on with.
+#[derive(Debug, thiserror::Error)]
+#[error("the saved state is not one of this version of the service")]
+pub struct InvalidState(#[from] serde_json::Error);
 
 impl Default for Settings {
     fn default() -> Self {
@@ -33,6 +41,7 @@ impl Default for Settings {
             account: "123456789012".to_owned(),
             endpoint: "localhost".to_owned(),
             strict_details: false,
+            documents: "http://localhost/".to_owned(),
             seed: 0,
         }
     }
@@ -63,6 +72,12 @@ pub struct ControlOutcome {
     pub result: Result<Value, ControlError>,
     /// To every subscriber, in this order.
     pub publications: Vec<Message>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved<S> {
+    seed: u64,
+    state: S,
 }
 
 /// The Jobs service of one account in one region.
@@ -109,6 +124,21 @@ impl Service {
         ControlOutcome { result, publications }
     }
 
+    /// The same for an operation with a `documentSource`, whose content has been read.
+    pub fn control_with_document(
+        &mut self,
+        operation: &str,
+        params: Value,
+        document: String,
+        now: EpochMillis,
+    ) -> ControlOutcome {
+        let (result, publications) = self.turn(now, |turn| {
+            turn.fetched = Some(document);
+            control::perform(turn, operation, params)
+        });
+        ControlOutcome { result, publications }
+    }
+
     /// Performs an operation of the HTTP data plane (`iot-jobs-data`), as [`Self::control`] does for the control plane.
     pub fn data_plane(&mut self, operation: &str, params: Value, now: EpochMillis) -> ControlOutcome {
         let (result, publications) = self.turn(now, |turn| device::http::perform(turn, operation, params));
@@ -121,16 +151,41 @@ impl Service {
         self.state.timers.next()
     }
 
-    /// Ends the executions whose time is over. Called too early, it does nothing.
+    /// Whether a URL that was handed out in the place of a presigned placeholder still opens its object.
+    #[must_use]
+    pub fn may_fetch(&self, object: &S3Object, query: &str, now: EpochMillis) -> bool {
+        object.is_open(query, self.settings.seed, now)
+    }
+
+    /// Everything that the service knows, and the seed of its ids, as JSON.
+    pub fn save(&self, out: impl std::io::Write) -> Result<(), InvalidState> {
+        Ok(serde_json::to_writer(out, &Saved { seed: self.settings.seed, state: &self.state })?)
+    }
+
+    /// A service that goes on from a saved state. The seed is the saved one.
+    pub fn restore(settings: Settings, saved: &[u8]) -> Result<Self, InvalidState> {
+        let Saved::<State> { seed, mut state } = serde_json::from_slice(saved)?;
+        state.derive();
+        Ok(Self { settings: Settings { seed, ..settings }, state })
+    }
+
+    /// The seed that ids are derived from.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.settings.seed
+    }
+
+    /// Does what is due by itself: ends executions whose time is over, begins and ends schedules, releases batches.
+    /// Called too early, it does nothing.
     pub fn on_deadline(&mut self, now: EpochMillis) -> Vec<Message> {
         self.turn(now, |_| ()).1
     }
 
     fn turn<T>(&mut self, now: EpochMillis, deed: impl FnOnce(&mut Turn<'_>) -> T) -> (T, Vec<Message>) {
         let mut messages = Vec::new();
-        while let Some(due) = self.state.timers.take_due(now) {
+        while let Some(alarm) = self.state.timers.take_due(now) {
             let mut turn = Turn::new(&mut self.state, &self.settings, now);
-            turn.time_out(&due);
+            turn.on_alarm(alarm.due);
             messages.extend(turn.into_messages());
         }
         let mut turn = Turn::new(&mut self.state, &self.settings, now);

@@ -1,4 +1,4 @@
-//! When which execution ends by itself, earliest first.
+//! What happens by itself, and when: earliest first.
 
 use std::collections::BTreeSet;
 
@@ -6,16 +6,27 @@ use jobs_protocol::{ExecutionNumber, JobId, ThingName};
 
 use crate::EpochMillis;
 
-/// The end of an execution's time: of its in-progress timer or its step timer, whichever comes first.
+/// Something that happens at a moment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Alarm {
     pub(crate) at: EpochMillis,
-    pub(crate) thing: ThingName,
-    pub(crate) job: JobId,
-    pub(crate) number: ExecutionNumber,
+    pub(crate) due: Due,
 }
 
-/// All alarms; an execution has at most one, and has it only while IN_PROGRESS.
+/// What it is. Of those at the same moment, an end comes before the next batch.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    /// A scheduled job begins.
+    Start(JobId),
+    /// A job's schedule ends.
+    End(JobId),
+    /// The next batch of a job's rollout.
+    Batch(JobId),
+    /// The end of an execution's time: of its in-progress timer or its step timer, whichever comes first.
+    TimeOut { thing: ThingName, job: JobId, number: ExecutionNumber },
+}
+
+/// All alarms. An execution has at most one, and has it only while IN_PROGRESS.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Timers(BTreeSet<Alarm>);
 

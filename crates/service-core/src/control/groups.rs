@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::ControlError;
 use super::params::{Params, page, wrong};
+use super::tags;
 use super::things::{read_attributes, thing_not_found};
 use crate::registry::{GROUP_DEPTH, Group, GroupName};
 use crate::state::Turn;
@@ -24,14 +25,12 @@ fn name_of(params: &Params) -> Result<GroupName, ControlError> {
 }
 
 pub(super) fn create(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
-    let params = Params::read(params, &["thingGroupName", "parentGroupName", "thingGroupProperties"])?;
+    let params =
+        Params::read(params, &["thingGroupName", "parentGroupName", "thingGroupProperties", "tags"])?;
     let name = name_of(&params)?;
     let parent = params.group("parentGroupName")?;
-    let none = Map::new();
-    let properties = params.object("thingGroupProperties")?.unwrap_or(&none);
-    let description = properties.get("thingGroupDescription").and_then(Value::as_str).map(str::to_owned);
-    let payload = properties.get("attributePayload").and_then(Value::as_object);
-    let attributes = read_attributes(payload.and_then(|payload| payload.get("attributes")))?;
+    let (description, attributes) = properties(&params)?;
+    let tags = tags::read(&params)?;
     let arn = turn.arn(format_args!("thinggroup/{name}"));
     if let Some(group) = turn.state.registry.groups.get(&name) {
         let same =
@@ -66,7 +65,74 @@ pub(super) fn create(turn: &mut Turn<'_>, params: Value) -> Result<Value, Contro
     };
     let body = json!({"thingGroupName": name.to_string(), "thingGroupArn": arn, "thingGroupId": id});
     turn.state.registry.groups.insert(name, group);
+    if !tags.is_empty() {
+        turn.state.tags.insert(arn, tags);
+    }
     Ok(body)
+}
+
+type Properties = (Option<String>, std::collections::BTreeMap<String, String>);
+
+/// Description and attributes of a request.
+fn properties(params: &Params) -> Result<Properties, ControlError> {
+    let none = Map::new();
+    let properties = params.object("thingGroupProperties")?.unwrap_or(&none);
+    let description = properties.get("thingGroupDescription").and_then(Value::as_str).map(str::to_owned);
+    let payload = properties.get("attributePayload").and_then(Value::as_object);
+    let attributes = read_attributes(payload.and_then(|payload| payload.get("attributes")))?;
+    Ok((description, attributes))
+}
+
+pub(super) fn update(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
+    let params = Params::read(params, &["thingGroupName", "thingGroupProperties", "expectedVersion"])?;
+    let name = name_of(&params)?;
+    let (description, attributes) = properties(&params)?;
+    let expected = params.number("expectedVersion")?;
+    let group = turn.state.registry.groups.get_mut(&name).ok_or_else(|| group_not_found(&name))?;
+    if expected.is_some_and(|expected| expected != group.version) {
+        return Err(other_version(&name));
+    }
+    (group.description, group.attributes) = (description, attributes);
+    group.version += 1;
+    Ok(json!({"version": group.version}))
+}
+
+fn other_version(name: &GroupName) -> ControlError {
+    ControlError::version_conflict(format!(
+        "The version for thing group {name} does not match the expected version."
+    ))
+}
+
+/// Several groups at once; if one is not there, nothing is changed.
+pub(super) fn update_for_thing(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
+    let params = Params::read(
+        params,
+        &["thingName", "thingGroupsToAdd", "thingGroupsToRemove", "overrideDynamicGroups"],
+    )?;
+    let thing = params.thing()?;
+    if !turn.state.registry.has_thing(&thing) {
+        return Err(thing_not_found(&thing));
+    }
+    let added = several(turn, &params, "thingGroupsToAdd")?;
+    let removed = several(turn, &params, "thingGroupsToRemove")?;
+    for group in removed {
+        turn.state.registry.leave(&thing, &group);
+        turn.thing_left(&thing, &group);
+    }
+    for group in added {
+        join(turn, &thing, &group)?;
+    }
+    Ok(json!({}))
+}
+
+fn several(turn: &Turn<'_>, params: &Params, name: &str) -> Result<Vec<GroupName>, ControlError> {
+    let Some(list) = params.get(name) else { return Ok(Vec::new()) };
+    let names = || wrong(name, "a list of groups' names");
+    let group = |value: &Value| {
+        let group = GroupName::try_from(value.as_str().ok_or_else(names)?).map_err(|_| names())?;
+        if turn.state.registry.groups.contains_key(&group) { Ok(group) } else { Err(group_not_found(&group)) }
+    };
+    list.as_array().ok_or_else(names)?.iter().map(group).collect()
 }
 
 pub(super) fn describe(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
@@ -101,10 +167,25 @@ pub(super) fn describe(turn: &mut Turn<'_>, params: Value) -> Result<Value, Cont
 }
 
 pub(super) fn list(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
-    let params = Params::read(params, &["nextToken", "maxResults", "namePrefixFilter"])?;
+    const KNOWN: [&str; 5] = ["nextToken", "maxResults", "namePrefixFilter", "parentGroup", "recursive"];
+    let params = Params::read(params, &KNOWN)?;
     let prefix = params.text("namePrefixFilter")?.unwrap_or_default();
-    let names = turn.state.registry.groups.keys().map(ToString::to_string);
-    let items = names.filter(|name| name.starts_with(prefix)).map(|name| {
+    let recursive = params.flag("recursive")?.unwrap_or(true);
+    let parent = params.group("parentGroup")?;
+    let registry = &turn.state.registry;
+    if let Some(parent) = parent.as_ref().filter(|parent| !registry.groups.contains_key(parent)) {
+        return Err(group_not_found(parent));
+    }
+    let wanted = |name: &&GroupName| {
+        let above = registry.with_ancestors(name);
+        let below = match &parent {
+            None => recursive || above.len() == 1,
+            Some(parent) if recursive => above.iter().skip(1).any(|group| group == parent),
+            Some(parent) => above.get(1) == Some(parent),
+        };
+        below && name.to_string().starts_with(prefix)
+    };
+    let items = registry.groups.keys().filter(wanted).map(ToString::to_string).map(|name| {
         let item = json!({"groupName": name, "groupArn": turn.arn(format_args!("thinggroup/{name}"))});
         (name, item)
     });
@@ -117,8 +198,7 @@ pub(super) fn delete(turn: &mut Turn<'_>, params: Value) -> Result<Value, Contro
     let expected = params.number("expectedVersion")?;
     let Some(group) = turn.state.registry.groups.get(&name) else { return Ok(json!({})) };
     if expected.is_some_and(|expected| expected != group.version) {
-        let message = format!("The version for thing group {name} does not match the expected version.");
-        return Err(ControlError::version_conflict(message));
+        return Err(other_version(&name));
     }
     if !group.children.is_empty() {
         return Err(ControlError::invalid(format!("Thing Group {name} has child groups.")));
@@ -129,6 +209,8 @@ pub(super) fn delete(turn: &mut Turn<'_>, params: Value) -> Result<Value, Contro
         turn.thing_left(thing, &name);
     }
     turn.state.registry.delete_group(&name);
+    let arn = turn.arn(format_args!("thinggroup/{name}"));
+    turn.state.tags.remove(&arn);
     Ok(json!({}))
 }
 
@@ -162,22 +244,28 @@ fn named<'a>(
     }
 }
 
-const PAIR: [&str; 4] = ["thingName", "thingArn", "thingGroupName", "thingGroupArn"];
+/// `overrideDynamicGroups` is of no consequence where there are only static ones.
+const PAIR: [&str; 5] = ["thingName", "thingArn", "thingGroupName", "thingGroupArn", "overrideDynamicGroups"];
 
 pub(super) fn add(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
     let params = Params::read(params, &PAIR)?;
     let (thing, group) = pair(turn, &params)?;
-    let already = turn.state.registry.is_member(&thing, &group);
-    let groups = turn.state.registry.things.get(&thing).map_or(0, |thing| thing.groups.len());
-    let direct = turn.state.registry.groups.get(&group).is_some_and(|group| group.things.contains(&thing));
+    join(turn, &thing, &group)?;
+    Ok(json!({}))
+}
+
+fn join(turn: &mut Turn<'_>, thing: &ThingName, group: &GroupName) -> Result<(), ControlError> {
+    let already = turn.state.registry.is_member(thing, group);
+    let groups = turn.state.registry.things.get(thing).map_or(0, |thing| thing.groups.len());
+    let direct = turn.state.registry.groups.get(group).is_some_and(|group| group.things.contains(thing));
     if !direct && groups >= GROUPS_OF_A_THING {
         return Err(ControlError::invalid(format!("A thing is in at most {GROUPS_OF_A_THING} groups.")));
     }
-    turn.state.registry.join(&thing, &group);
+    turn.state.registry.join(thing, group);
     if !already {
-        turn.thing_joined(&thing, &group);
+        turn.thing_joined(thing, group);
     }
-    Ok(json!({}))
+    Ok(())
 }
 
 pub(super) fn remove(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {

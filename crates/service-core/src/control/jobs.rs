@@ -2,6 +2,7 @@
 
 pub(super) mod config;
 pub(super) mod create;
+mod schedule;
 
 use jobs_protocol::JobId;
 use serde_json::{Map, Value, json};
@@ -25,11 +26,14 @@ fn find<'a>(state: &'a State, id: &JobId) -> Result<&'a Job, ControlError> {
 }
 
 pub(super) fn describe(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
-    let params = Params::read(params, &["jobId"])?;
+    let params = Params::read(params, &["jobId", "beforeSubstitution"])?;
     let id = params.job()?;
     let job = find(turn.state, &id)?;
-    let counters: Map<String, Value> =
+    let mut counters: Map<String, Value> =
         COUNTED.iter().map(|(status, name)| ((*name).to_owned(), json!(job.counts.of(*status)))).collect();
+    if job.is_rolling_out() {
+        counters.insert("processingTargets".to_owned(), json!(processing(turn, job)));
+    }
     let mut shown = summary(turn, &id, job);
     let targets: Vec<String> = job.targets.iter().map(|target| turn.arn(target.resource())).collect();
     shown.insert("targets".to_owned(), json!(targets));
@@ -46,7 +50,24 @@ pub(super) fn describe(turn: &mut Turn<'_>, params: Value) -> Result<Value, Cont
         ("forceCanceled", job.force_canceled.then_some(Value::Bool(true))),
     ];
     shown.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-    Ok(json!({"job": shown}))
+    let mut body = json!({"job": shown});
+    if let Some(source) = &job.source {
+        body["documentSource"] = json!(source);
+    }
+    Ok(body)
+}
+
+/// The targets with things that the rollout has not reached.
+fn processing(turn: &Turn<'_>, job: &Job) -> Vec<String> {
+    let registry = &turn.state.registry;
+    let unreached = |target: &&Target| match target {
+        Target::Thing(thing) => job.waiting.contains(thing),
+        Target::Group(group) => {
+            let members = registry.members(group);
+            job.waiting.iter().any(|thing| members.contains(thing))
+        }
+    };
+    job.targets.iter().filter(unreached).map(|target| turn.arn(target.resource())).collect()
 }
 
 /// What a list shows of a job.
@@ -59,7 +80,7 @@ fn summary(turn: &Turn<'_>, id: &JobId, job: &Job) -> Map<String, Value> {
         ("status", json!(job.status.as_str())),
         ("createdAt", json!(job.created_at.seconds())),
         ("lastUpdatedAt", json!(job.last_updated_at.seconds())),
-        ("isConcurrent", json!(false)),
+        ("isConcurrent", json!(job.is_rolling_out())),
     ];
     members.into_iter().chain(optional).map(|(name, value)| (name.to_owned(), value)).collect()
 }
@@ -81,7 +102,8 @@ pub(super) fn document(turn: &mut Turn<'_>, params: Value) -> Result<Value, Cont
 }
 
 pub(super) fn list(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
-    const KNOWN: [&str; 5] = ["status", "targetSelection", "maxResults", "nextToken", "thingGroupName"];
+    const KNOWN: [&str; 6] =
+        ["status", "targetSelection", "maxResults", "nextToken", "thingGroupName", "thingGroupId"];
     let params = Params::read(params, &KNOWN)?;
     let status = params.text("status")?;
     let statuses = ["IN_PROGRESS", "CANCELED", "COMPLETED", "DELETION_IN_PROGRESS", "SCHEDULED"];
@@ -96,7 +118,14 @@ pub(super) fn list(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlE
     if let Some(group) = group.as_ref().filter(|group| !turn.state.registry.groups.contains_key(group)) {
         return Err(ControlError::not_found(format!("Thing Group {group} cannot be found.")));
     }
-    let target = group.map(Target::Group);
+    let by_id = match params.text("thingGroupId")? {
+        None => None,
+        Some(id) => Some(turn.state.registry.group_of_id(id).cloned().ok_or_else(|| {
+            let id: String = id.chars().take(128).collect();
+            ControlError::not_found(format!("Thing Group {id} cannot be found."))
+        })?),
+    };
+    let target = group.or(by_id).map(Target::Group);
     let wanted = |job: &Job| {
         status.is_none_or(|status| job.status.as_str() == status)
             && taken.is_none_or(|taken| selection(job) == taken)
@@ -109,9 +138,8 @@ pub(super) fn list(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlE
 }
 
 pub(super) fn update(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
-    const KNOWN: [&str; 5] =
-        ["jobId", "description", "timeoutConfig", "abortConfig", "jobExecutionsRetryConfig"];
-    let params = Params::read(params, &KNOWN)?;
+    let known: Vec<&str> = ["jobId", "description"].into_iter().chain(config::NAMES).collect();
+    let params = Params::read(params, &known)?;
     let id = params.job()?;
     if params.members().len() < 2 {
         return Err(ControlError::invalid(format!("Update Job request for job {id} cannot be empty.")));
@@ -120,7 +148,7 @@ pub(super) fn update(turn: &mut Turn<'_>, params: Value) -> Result<Value, Contro
     let configs = config::Configs::read(&params)?;
     let now = turn.now;
     let job = turn.state.jobs.get_mut(&id).ok_or_else(|| job_not_found(&id))?;
-    if job.status != JobStatus::InProgress {
+    if !job.status.is_open() {
         let status = job.status.as_str();
         return Err(ControlError::invalid(format!("Job {id} in status {status} cannot be updated.")));
     }
@@ -146,7 +174,7 @@ pub(super) fn cancel(turn: &mut Turn<'_>, params: Value) -> Result<Value, Contro
     let job = find(turn.state, &id)?;
     let work_left = job.counts.open() > 0;
     // After a cancellation without force, one with force reaches what is still in progress.
-    if job.status != JobStatus::InProgress && !(job.status == JobStatus::Canceled && force && work_left) {
+    if !job.status.is_open() && !(job.status == JobStatus::Canceled && force && work_left) {
         let status = job.status.as_str();
         return Err(ControlError::invalid(format!("Job {id} in status {status} cannot be canceled.")));
     }
@@ -160,8 +188,9 @@ pub(super) fn delete(turn: &mut Turn<'_>, params: Value) -> Result<Value, Contro
     let id = params.job()?;
     let force = params.flag("force")?.unwrap_or(false);
     let job = find(turn.state, &id)?;
-    if job.status == JobStatus::InProgress && !force {
-        let message = format!("Job {id} in status IN_PROGRESS cannot be deleted without force flag.");
+    if job.status.is_open() && !force {
+        let status = job.status.as_str();
+        let message = format!("Job {id} in status {status} cannot be deleted without force flag.");
         return Err(ControlError::state_transition(message));
     }
     turn.delete_job(&id);

@@ -3,20 +3,22 @@
 mod managed;
 
 use jobs_protocol::JobId;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::error::ControlError;
-use super::jobs::config::Configs;
-use super::jobs::create::{PROSE, checked_document};
+use super::jobs::config::{self, Configs};
+use super::jobs::create::{PROSE, document_of};
 use super::jobs::job_not_found;
 use super::params::{Params, page, wrong};
+use super::tags;
 use crate::EpochMillis;
 use crate::state::Turn;
 
 pub(super) use managed::{describe as describe_managed, list as list_managed};
 
 /// A template of the account. Its id has the alphabet and length of a job's.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Template {
     description: String,
     created_at: EpochMillis,
@@ -24,8 +26,8 @@ pub(crate) struct Template {
     members: Map<String, Value>,
 }
 
-/// What a template can give to a job.
-const GIVEN: [&str; 4] = ["document", "timeoutConfig", "abortConfig", "jobExecutionsRetryConfig"];
+/// What a template can give to a job, besides its configurations.
+const DOCUMENT: [&str; 2] = ["document", "documentSource"];
 
 fn id_of(params: &Params) -> Result<JobId, ControlError> {
     let text = params.required_text("jobTemplateId")?;
@@ -37,20 +39,27 @@ fn not_found(id: &str) -> ControlError {
 }
 
 pub(super) fn create(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
-    let known = ["jobTemplateId", "description", "jobArn"].into_iter().chain(GIVEN).collect::<Vec<_>>();
+    let given: Vec<&str> = DOCUMENT.into_iter().chain(config::NAMES).collect();
+    let known: Vec<&str> =
+        ["jobTemplateId", "description", "jobArn", "tags"].into_iter().chain(given.iter().copied()).collect();
     let params = Params::read(params, &known)?;
     let id = id_of(&params)?;
     params.required_text("description")?;
     let description = params.prose("description", PROSE)?.unwrap_or_default();
     Configs::read(&params)?;
+    let tags = tags::read(&params)?;
     let mut members = match params.text("jobArn")? {
         Some(arn) => of_job(turn, arn)?,
         None => Map::new(),
     };
-    let given = GIVEN.iter().filter_map(|name| Some(((*name).to_owned(), params.get(name)?.clone())));
+    let given = given.iter().filter_map(|name| Some(((*name).to_owned(), params.get(name)?.clone())));
     members.extend(given);
-    if let Some(text) = params.text("document")? {
-        checked_document(text.to_owned())?;
+    if DOCUMENT.iter().any(|name| params.get(name).is_some()) {
+        let (document, source) = document_of(turn, &params)?;
+        members.insert("document".to_owned(), json!(document.as_stored()));
+        if source.is_none() {
+            members.remove("documentSource");
+        }
     } else if !members.contains_key("document") {
         return Err(ControlError::invalid("A job template needs a document or a jobArn."));
     }
@@ -62,6 +71,9 @@ pub(super) fn create(turn: &mut Turn<'_>, params: Value) -> Result<Value, Contro
     }
     let arn = turn.arn(format_args!("jobtemplate/{id}"));
     let body = json!({"jobTemplateArn": arn, "jobTemplateId": id});
+    if !tags.is_empty() {
+        turn.state.tags.insert(arn, tags);
+    }
     turn.state.templates.insert(id, Template { description, created_at: turn.now, members });
     Ok(body)
 }
@@ -73,7 +85,10 @@ fn of_job(turn: &Turn<'_>, arn: &str) -> Result<Map<String, Value>, ControlError
     let job = turn.state.jobs.get(&id).ok_or_else(|| job_not_found(&id))?;
     let mut members = Map::new();
     members.insert("document".to_owned(), json!(job.document.as_stored()));
-    let configs = job.shown.iter().filter(|(name, _)| GIVEN.contains(&name.as_str()));
+    if let Some(source) = &job.source {
+        members.insert("documentSource".to_owned(), json!(source));
+    }
+    let configs = job.shown.iter().filter(|(name, _)| config::NAMES.contains(&name.as_str()));
     members.extend(configs.map(|(name, value)| (name.clone(), value.clone())));
     Ok(members)
 }
@@ -108,11 +123,13 @@ pub(super) fn delete(turn: &mut Turn<'_>, params: Value) -> Result<Value, Contro
     let params = Params::read(params, &["jobTemplateId"])?;
     let id = id_of(&params)?;
     turn.state.templates.remove(&id).ok_or_else(|| not_found(id.as_str()))?;
+    let arn = turn.arn(format_args!("jobtemplate/{id}"));
+    turn.state.tags.remove(&arn);
     Ok(json!({}))
 }
 
 /// Puts what a request's template gives under what the request says itself.
-pub(super) fn fill_in(turn: &Turn<'_>, params: &mut Params) -> Result<(), ControlError> {
+pub(super) fn fill_in(turn: &mut Turn<'_>, params: &mut Params) -> Result<(), ControlError> {
     let Some(arn) = params.text("jobTemplateArn")?.map(str::to_owned) else {
         return match params.get("documentParameters") {
             None => Ok(()),
@@ -123,7 +140,7 @@ pub(super) fn fill_in(turn: &Turn<'_>, params: &mut Params) -> Result<(), Contro
     };
     if let Some(name) = arn.strip_prefix(&managed::arn_of(turn, "")) {
         let name = name.strip_suffix(managed::VERSION_IN_ARN).unwrap_or(name);
-        if params.get("document").is_some() {
+        if DOCUMENT.iter().any(|name| params.get(name).is_some()) {
             return Err(ControlError::invalid("A managed job template brings its own document."));
         }
         let document = managed::document(name, params)?;
@@ -135,8 +152,15 @@ pub(super) fn fill_in(turn: &Turn<'_>, params: &mut Params) -> Result<(), Contro
     }
     let id = arn.strip_prefix(&turn.arn("jobtemplate/")).and_then(|id| JobId::try_from(id).ok());
     let template = id.and_then(|id| turn.state.templates.get(&id)).ok_or_else(|| not_found(&arn))?;
+    let own_document = DOCUMENT.iter().any(|name| params.get(name).is_some());
+    let sourced = template.members.contains_key("documentSource");
     for (name, value) in &template.members {
-        params.set_default(name, value.clone());
+        match (name.as_str(), value.as_str()) {
+            ("document" | "documentSource", _) if own_document => {}
+            // The job shows the same source; its content is the one that the template was made with.
+            ("document", Some(text)) if sourced => turn.fetched = Some(text.to_owned()),
+            _ => params.set_default(name, value.clone()),
+        }
     }
     Ok(())
 }

@@ -56,6 +56,37 @@ pub(super) fn read_attributes(value: Option<&Value>) -> Result<BTreeMap<String, 
     pairs.iter().map(|(key, value)| Ok((key.clone(), value.as_str().ok_or_else(map)?.to_owned()))).collect()
 }
 
+pub(super) fn update(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
+    let params = Params::read(params, &["thingName", "attributePayload", "expectedVersion"])?;
+    let name = params.thing()?;
+    let given = attributes(&params, "attributePayload")?;
+    let payload = params.object("attributePayload")?;
+    let merge = payload.and_then(|payload| payload.get("merge")).and_then(Value::as_bool).unwrap_or(false);
+    let expected = params.number("expectedVersion")?;
+    let thing = turn.state.registry.things.get_mut(&name).ok_or_else(|| thing_not_found(&name))?;
+    if expected.is_some_and(|expected| expected != thing.version) {
+        return Err(other_version(&name));
+    }
+    if payload.is_some() {
+        let mut attributes = if merge { thing.attributes.clone() } else { BTreeMap::new() };
+        attributes.extend(given);
+        // In a merge an empty value takes an attribute away.
+        attributes.retain(|_, value| !merge || !value.is_empty());
+        if attributes.len() > ATTRIBUTES {
+            return Err(ControlError::invalid("A thing without a type has at most 3 attributes."));
+        }
+        thing.attributes = attributes;
+    }
+    thing.version += 1;
+    Ok(json!({}))
+}
+
+fn other_version(name: &ThingName) -> ControlError {
+    ControlError::version_conflict(format!(
+        "The version for thing {name} does not match the expected version."
+    ))
+}
+
 pub(super) fn describe(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
     let params = Params::read(params, &["thingName"])?;
     let name = params.thing()?;
@@ -100,8 +131,7 @@ pub(super) fn delete(turn: &mut Turn<'_>, params: Value) -> Result<Value, Contro
     if let Some(thing) = turn.state.registry.things.get(&name) {
         let version = thing.version;
         if expected.is_some_and(|expected| expected != version) {
-            let message = format!("The version for thing {name} does not match the expected version.");
-            return Err(ControlError::version_conflict(message));
+            return Err(other_version(&name));
         }
         turn.state.registry.delete_thing(&name);
     }

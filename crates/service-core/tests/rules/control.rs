@@ -19,21 +19,23 @@ fn what_is_not_here_is_said() {
     let base =
         json!({"jobId": "j", "targets": ["arn:aws:iot:us-east-1:123456789012:thing/t1"], "document": "{}"});
     for (option, value) in [
-        ("documentSource", json!("https://x")),
-        ("schedulingConfig", json!({"startTime": "2030-01-01T00:00"})),
+        ("maintenanceWindows", json!([{"startTime": "cron(0 18 ? * MON *)", "durationInMinutes": 60}])),
         ("namespaceId", json!("n")),
         ("destinationPackageVersions", json!(["arn:x"])),
-        ("jobExecutionsRolloutConfig", json!({"maximumPerMinute": 1})),
     ] {
         let mut params = base.clone();
-        params[option] = value;
+        if option == "maintenanceWindows" {
+            params["schedulingConfig"] = json!({ option: value });
+        } else {
+            params[option] = value;
+        }
         let (status, name, message) = error(&mut bench, "CreateJob", params);
         assert_eq!((status, name), (400, "InvalidRequestException"));
         assert!(message.contains(option), "{message}");
     }
     let mut params = base;
     params["document"] =
-        json!(r#"{"u":"${aws:iot:s3-presigned-url:https://s3.us-east-1.amazonaws.com/b/k}"}"#);
+        json!(r#"{"u":"${aws:iot:s3-presigned-url-upload:https://s3.us-east-1.amazonaws.com/b/k}"}"#);
     assert!(error(&mut bench, "CreateJob", params).2.contains("${aws:iot:"));
 }
 

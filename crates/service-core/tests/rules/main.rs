@@ -6,8 +6,12 @@
 mod bench;
 mod control;
 mod device;
+mod documents;
+mod handout;
 mod moves;
 mod notifications;
+mod saved;
 mod scale;
+mod tags;
 mod templates;
 mod timers;

@@ -19,6 +19,7 @@ enum Move {
     DeleteJob { job: u8, force: bool },
     DeleteExecution { job: u8, number: u8, force: bool },
     Wait { seconds: u8 },
+    Restart,
 }
 
 fn any_move() -> impl Strategy<Value = Move> {
@@ -33,6 +34,7 @@ fn any_move() -> impl Strategy<Value = Move> {
         1 => (job, 1..3_u8, any::<bool>())
             .prop_map(|(job, number, force)| Move::DeleteExecution { job, number, force }),
         2 => (1..100_u8).prop_map(|seconds| Move::Wait { seconds }),
+        1 => Just(Move::Restart),
     ]
 }
 
@@ -108,6 +110,10 @@ fn apply(bench: &mut Bench, what: &Move) -> Vec<Message> {
             bench.try_control("DeleteJobExecution", which).1
         }
         Move::Wait { seconds } => bench.passes(1000 * u64::from(seconds)),
+        Move::Restart => {
+            crate::saved::again(bench);
+            Vec::new()
+        }
     }
 }
 

@@ -80,7 +80,7 @@ fn parameters_that_do_not_fit_the_template_are_refused() {
             "runAsUser",
         ),
         (MANAGED, json!({"documentParameters": {"packages": "a"}, "document": "{}"}), "own document"),
-        (MANAGED, json!({"documentParameters": {"packages": "${aws:iot:x}"}}), "Placeholders"),
+        (MANAGED, json!({"documentParameters": {"packages": "${aws:iot:x}"}}), "placeholder"),
     ] {
         let error = bench.control("CreateJob", from_template(arn, more.clone())).expect_err("refused");
         assert_eq!((error.status, error.name), (400, "InvalidRequestException"), "{more}");

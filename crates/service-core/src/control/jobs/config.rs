@@ -1,10 +1,21 @@
-//! The configurations of a job that change how its executions end: time-outs, retries, abort.
+//! The configurations of a job that change how its executions are handed out and end: rollout, time-outs, retries,
+//! abort, and the life of presigned URLs.
 
 use serde_json::{Map, Value};
 
 use crate::control::error::ControlError;
 use crate::control::params::{Params, wrong};
 use crate::job::{AbortCriterion, FailureType, Job, RetryCriterion};
+use crate::rollout::{Criterion, Growth, Pace};
+
+/// The members that they travel in.
+pub(in crate::control) const NAMES: [&str; 5] = [
+    "timeoutConfig",
+    "jobExecutionsRetryConfig",
+    "abortConfig",
+    "jobExecutionsRolloutConfig",
+    "presignedUrlConfig",
+];
 
 /// Those that a request has.
 #[derive(Debug, Default)]
@@ -12,6 +23,8 @@ pub(in crate::control) struct Configs {
     timeout: Option<u64>,
     pub(super) retry: Option<Vec<RetryCriterion>>,
     abort: Option<Vec<AbortCriterion>>,
+    pace: Option<Pace>,
+    lifetime: Option<u64>,
     shown: Map<String, Value>,
 }
 
@@ -19,12 +32,19 @@ impl Configs {
     /// Reads and checks them.
     pub(in crate::control) fn read(params: &Params) -> Result<Self, ControlError> {
         let mut shown = Map::new();
-        for name in ["timeoutConfig", "jobExecutionsRetryConfig", "abortConfig"] {
+        for name in NAMES {
             if let Some(config) = params.object(name)?.filter(|config| !config.is_empty()) {
                 shown.insert(name.to_owned(), config.clone().into());
             }
         }
-        Ok(Self { timeout: timeout(params)?, retry: retry(params)?, abort: abort(params)?, shown })
+        Ok(Self {
+            timeout: timeout(params)?,
+            retry: retry(params)?,
+            abort: abort(params)?,
+            pace: pace(params)?,
+            lifetime: lifetime(params)?,
+            shown,
+        })
     }
 
     /// Gives them to a job. Executions that are in progress keep the timer that they started with.
@@ -36,6 +56,10 @@ impl Configs {
         if let Some(abort) = self.abort {
             job.abort = abort;
         }
+        if let Some(pace) = self.pace {
+            job.pace = pace;
+        }
+        job.document.lifetime = self.lifetime.or(job.document.lifetime);
         job.shown.extend(self.shown);
     }
 }
@@ -50,6 +74,65 @@ fn timeout(params: &Params) -> Result<Option<u64>, ControlError> {
             "Provide valid timeout value, inProgressTimeoutInMinutes cannot be {minutes}."
         ))),
     }
+}
+
+fn pace(params: &Params) -> Result<Option<Pace>, ControlError> {
+    const NAME: &str = "jobExecutionsRolloutConfig";
+    let Some(config) = params.object(NAME)?.filter(|config| !config.is_empty()) else { return Ok(None) };
+    only(config, NAME, &["maximumPerMinute", "exponentialRate"])?;
+    let maximum = number(config, NAME, "maximumPerMinute", 1..=1000)?;
+    let growth = match config.get("exponentialRate").filter(|rate| !rate.is_null()) {
+        None => None,
+        Some(rate) => Some(growth(rate)?),
+    };
+    Ok(Some(Pace { maximum, growth }))
+}
+
+fn growth(rate: &Value) -> Result<Growth, ControlError> {
+    const NAME: &str = "jobExecutionsRolloutConfig.exponentialRate";
+    let rate = rate.as_object().ok_or_else(|| wrong(NAME, "an object"))?;
+    only(rate, NAME, &["baseRatePerMinute", "incrementFactor", "rateIncreaseCriteria"])?;
+    let base = number(rate, NAME, "baseRatePerMinute", 1..=1000)?;
+    let base = base.ok_or_else(|| wrong(&format!("{NAME}.baseRatePerMinute"), "from 1 to 1000"))?;
+    let factor = rate.get("incrementFactor").and_then(Value::as_f64);
+    let tenths = |factor: f64| (factor * 10.0 - (factor * 10.0).round()).abs() < 1e-9;
+    let factor = factor
+        .filter(|factor| (1.1..=5.0).contains(factor) && tenths(*factor))
+        .ok_or_else(|| wrong(&format!("{NAME}.incrementFactor"), "from 1.1 to 5 with at most one decimal"))?;
+    let criteria = rate.get("rateIncreaseCriteria").and_then(Value::as_object);
+    let name = format!("{NAME}.rateIncreaseCriteria");
+    let either = || wrong(&name, "one of numberOfNotifiedThings and numberOfSucceededThings, at least 1");
+    let criteria = criteria.ok_or_else(either)?;
+    only(criteria, &name, &["numberOfNotifiedThings", "numberOfSucceededThings"])?;
+    let notified = number(criteria, &name, "numberOfNotifiedThings", 1..=u64::MAX)?;
+    let succeeded = number(criteria, &name, "numberOfSucceededThings", 1..=u64::MAX)?;
+    let criterion = match (notified, succeeded) {
+        (Some(count), None) => Criterion::Notified(count),
+        (None, Some(count)) => Criterion::Succeeded(count),
+        (None, None) | (Some(_), Some(_)) => return Err(either()),
+    };
+    Ok(Growth { base, factor, criterion })
+}
+
+/// The life of presigned URLs, in seconds.
+fn lifetime(params: &Params) -> Result<Option<u64>, ControlError> {
+    const NAME: &str = "presignedUrlConfig";
+    let Some(config) = params.object(NAME)? else { return Ok(None) };
+    only(config, NAME, &["roleArn", "expiresInSec"])?;
+    number(config, NAME, "expiresInSec", 60..=3600)
+}
+
+fn number(
+    config: &Map<String, Value>,
+    name: &str,
+    member: &str,
+    range: std::ops::RangeInclusive<u64>,
+) -> Result<Option<u64>, ControlError> {
+    let Some(value) = config.get(member).filter(|value| !value.is_null()) else { return Ok(None) };
+    let number = value.as_u64().filter(|number| range.contains(number));
+    number.map(Some).ok_or_else(|| {
+        wrong(&format!("{name}.{member}"), &format!("from {} to {}", range.start(), range.end()))
+    })
 }
 
 fn retry(params: &Params) -> Result<Option<Vec<RetryCriterion>>, ControlError> {
@@ -135,7 +218,7 @@ fn criteria<'a>(params: &'a Params, name: &str) -> Result<Option<Entries<'a>>, C
 }
 
 /// A member of a configuration that is not known must not be passed over in silence.
-fn only(config: &Map<String, Value>, name: &str, known: &[&str]) -> Result<(), ControlError> {
+pub(super) fn only(config: &Map<String, Value>, name: &str, known: &[&str]) -> Result<(), ControlError> {
     match config.keys().find(|key| !known.contains(&key.as_str())) {
         None => Ok(()),
         Some(key) => {

@@ -1,0 +1,58 @@
+//! `schedulingConfig`: when a job begins and ends.
+
+use serde_json::Value;
+
+use super::config::only;
+use crate::control::error::ControlError;
+use crate::control::params::{Params, wrong};
+use crate::rollout::{AtEnd, Schedule};
+use crate::{EpochMillis, calendar};
+
+const NAME: &str = "schedulingConfig";
+/// A start is at least so far ahead, and an end at least so long after it.
+const LEAST_MINUTES: u64 = 30;
+const YEAR_MINUTES: u64 = 366 * 24 * 60;
+
+/// Reads and checks it; the default is to begin at once and never to end.
+pub(super) fn read(params: &Params, now: EpochMillis) -> Result<Schedule, ControlError> {
+    let Some(config) = params.object(NAME)? else { return Ok(Schedule::default()) };
+    only(config, NAME, &["startTime", "endTime", "endBehavior"])?;
+    let start = moment(config.get("startTime"), "startTime")?;
+    let end = moment(config.get("endTime"), "endTime")?;
+    if start.is_some_and(|start| start < now.plus_minutes(LEAST_MINUTES)) {
+        return Err(wrong("schedulingConfig.startTime", "at least 30 minutes in the future"));
+    }
+    if start.is_some_and(|start| start > now.plus_minutes(YEAR_MINUTES)) {
+        return Err(wrong("schedulingConfig.startTime", "at most a year in the future"));
+    }
+    if end.is_some_and(|end| end < start.unwrap_or(now).plus_minutes(LEAST_MINUTES)) {
+        return Err(wrong("schedulingConfig.endTime", "at least 30 minutes after the start"));
+    }
+    if end.is_some_and(|end| end > now.plus_minutes(2 * YEAR_MINUTES)) {
+        return Err(wrong("schedulingConfig.endTime", "at most two years in the future"));
+    }
+    let at_end = match config.get("endBehavior").filter(|value| !value.is_null()) {
+        None => AtEnd::default(),
+        Some(value) => match value.as_str() {
+            Some("STOP_ROLLOUT") => AtEnd::StopRollout,
+            Some("CANCEL") => AtEnd::Cancel,
+            Some("FORCE_CANCEL") => AtEnd::ForceCancel,
+            _ => return Err(wrong("schedulingConfig.endBehavior", "STOP_ROLLOUT, CANCEL or FORCE_CANCEL")),
+        },
+    };
+    if end.is_none() && config.contains_key("endBehavior") {
+        return Err(ControlError::invalid("schedulingConfig.endBehavior needs an endTime."));
+    }
+    Ok(Schedule { start, end, at_end })
+}
+
+fn moment(value: Option<&Value>, name: &str) -> Result<Option<EpochMillis>, ControlError> {
+    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(None) };
+    let text = value.as_str().ok_or_else(|| wrong(&format!("{NAME}.{name}"), "a string"))?;
+    let shown: String = text.chars().take(64).collect();
+    // The service's own words [capture N 09-19].
+    let message = format!(
+        "1 validation error detected: Provided time {shown} UTC must follow the format YYYY-MM-DDThh:mm."
+    );
+    calendar::parse(text).map(Some).ok_or_else(|| ControlError::invalid(message))
+}

@@ -1,0 +1,226 @@
+//! Rollouts and schedules: which executions are queued when.
+
+use serde_json::{Value, json};
+use service_core::EpochMillis;
+
+use crate::bench::{Bench, START, topics};
+
+const MINUTE: u64 = 60_000;
+
+fn fleet(things: usize) -> (Bench, Value) {
+    let mut bench = Bench::new();
+    bench.control("CreateThingGroup", json!({"thingGroupName": "g"})).unwrap();
+    for n in 0..things {
+        let name = format!("b{n}");
+        bench.thing(&name);
+        bench.control("AddThingToThingGroup", json!({"thingGroupName": "g", "thingName": name})).unwrap();
+    }
+    (bench, json!(["arn:aws:iot:us-east-1:123456789012:thinggroup/g"]))
+}
+
+fn job(bench: &mut Bench) -> Value {
+    bench.control("DescribeJob", json!({"jobId": "j"})).unwrap()["job"].clone()
+}
+
+fn count(bench: &mut Bench, status: &str) -> Value {
+    job(bench)["jobProcessDetails"][format!("numberOf{status}Things")].clone()
+}
+
+#[test]
+fn a_batch_a_minute_is_queued_and_the_job_tells_what_is_left() {
+    let (mut bench, targets) = fleet(5);
+    let more = json!({"targets": targets, "jobExecutionsRolloutConfig": {"maximumPerMinute": 2}});
+    let published = bench.job("j", more);
+    assert_eq!(
+        topics(&published),
+        ["b0/jobs/notify", "b0/jobs/notify-next", "b1/jobs/notify", "b1/jobs/notify-next"]
+    );
+    assert_eq!(job(&mut bench)["isConcurrent"], true);
+    assert_eq!(job(&mut bench)["jobProcessDetails"]["processingTargets"], targets);
+    assert_eq!(bench.passes(MINUTE - 1), []);
+    assert_eq!(bench.passes(1).len(), 4);
+    assert_eq!(bench.passes(MINUTE).len(), 2);
+    assert_eq!((count(&mut bench, "Queued"), bench.service.deadline()), (json!(5), None));
+    assert_eq!(job(&mut bench)["isConcurrent"], false);
+    assert_eq!(job(&mut bench)["jobProcessDetails"].get("processingTargets"), None);
+}
+
+#[test]
+fn a_rate_grows_with_what_has_succeeded() {
+    let (mut bench, targets) = fleet(9);
+    let rate = json!({"baseRatePerMinute": 1, "incrementFactor": 2.0, "rateIncreaseCriteria": {"numberOfSucceededThings": 1}});
+    bench.job("j", json!({"targets": targets, "jobExecutionsRolloutConfig": {"exponentialRate": rate}}));
+    assert_eq!(count(&mut bench, "Queued"), 1);
+    bench.raw("$aws/things/b0/jobs/j/update", br#"{"status":"SUCCEEDED"}"#);
+    assert_eq!(job(&mut bench)["status"], "IN_PROGRESS", "there are things that it has not reached");
+    bench.passes(MINUTE);
+    assert_eq!(count(&mut bench, "Queued"), 2);
+    bench.passes(MINUTE);
+    assert_eq!(count(&mut bench, "Queued"), 4);
+    for thing in ["b1", "b2"] {
+        bench.raw(&format!("$aws/things/{thing}/jobs/j/update"), br#"{"status":"SUCCEEDED"}"#);
+    }
+    bench.passes(MINUTE);
+    assert_eq!((count(&mut bench, "Queued"), bench.service.deadline()), (json!(6), None));
+}
+
+#[test]
+fn what_has_not_been_reached_is_never_queued_once_the_job_is_cancelled_deleted_or_aborted() {
+    for end in ["CancelJob", "DeleteJob", "abort"] {
+        let (mut bench, targets) = fleet(5);
+        let abort = json!({"criteriaList": [{"failureType": "ALL", "action": "CANCEL", "thresholdPercentage": 1, "minNumberOfExecutedThings": 1}]});
+        bench.job("j", json!({"targets": targets, "jobExecutionsRolloutConfig": {"maximumPerMinute": 2}, "abortConfig": abort}));
+        if end == "abort" {
+            bench.raw("$aws/things/b0/jobs/j/update", br#"{"status":"FAILED"}"#);
+            assert_eq!(job(&mut bench)["reasonCode"], "ABORT_CANCEL");
+        } else {
+            bench.control(end, json!({"jobId": "j", "force": true})).unwrap();
+        }
+        assert_eq!((bench.service.deadline(), bench.passes(10 * MINUTE)), (None, vec![]), "{end}");
+    }
+}
+
+#[test]
+fn a_thing_that_joins_does_not_wait_and_one_that_leaves_is_passed_over() {
+    let (mut bench, targets) = fleet(4);
+    let more = json!({"targets": targets, "targetSelection": "CONTINUOUS", "jobExecutionsRolloutConfig": {"maximumPerMinute": 1}});
+    bench.job("j", more);
+    bench.control("AddThingToThingGroup", json!({"thingGroupName": "g", "thingName": "t1"})).unwrap();
+    assert_eq!(count(&mut bench, "Queued"), 2, "one batch of one, and who has joined");
+    bench.control("RemoveThingFromThingGroup", json!({"thingGroupName": "g", "thingName": "b1"})).unwrap();
+    let published = bench.passes(MINUTE);
+    assert_eq!(topics(&published), ["b2/jobs/notify", "b2/jobs/notify-next"]);
+}
+
+#[test]
+fn another_pace_holds_from_the_next_batch_on() {
+    let (mut bench, targets) = fleet(9);
+    bench.job("j", json!({"targets": targets, "jobExecutionsRolloutConfig": {"maximumPerMinute": 1}}));
+    bench
+        .control("UpdateJob", json!({"jobId": "j", "jobExecutionsRolloutConfig": {"maximumPerMinute": 5}}))
+        .unwrap();
+    assert_eq!(count(&mut bench, "Queued"), 1);
+    bench.passes(MINUTE);
+    assert_eq!(count(&mut bench, "Queued"), 6);
+}
+
+/// START is 2024-07-03T09:46:40.
+fn scheduled(more: Value) -> Bench {
+    let mut bench = Bench::new();
+    assert_eq!(bench.job("j", json!({"schedulingConfig": more})), []);
+    assert_eq!(job(&mut bench)["status"], "SCHEDULED");
+    bench
+}
+
+#[test]
+fn a_scheduled_job_begins_at_its_minute() {
+    let mut bench = scheduled(json!({"startTime": "2024-07-03T10:30"}));
+    assert_eq!(job(&mut bench)["schedulingConfig"]["startTime"], "2024-07-03T10:30");
+    let begin = 1_720_002_600_000;
+    assert_eq!(bench.service.deadline(), Some(EpochMillis(begin)));
+    assert_eq!(bench.passes(begin - 1 - START), []);
+    assert_eq!(bench.reply("$next/get", "{}").1, r#"{"timestamp":1720002599}"#);
+    assert_eq!(topics(&bench.passes(1)), ["t1/jobs/notify", "t1/jobs/notify-next"]);
+    assert_eq!(job(&mut bench)["status"], "IN_PROGRESS");
+}
+
+#[test]
+fn a_scheduled_job_can_be_cancelled_or_by_force_deleted_before_it_begins() {
+    let mut bench = scheduled(json!({"startTime": "2024-07-03T10:30"}));
+    let refused = bench.control("DeleteJob", json!({"jobId": "j"})).expect_err("still to come");
+    assert_eq!(refused.name, "InvalidStateTransitionException");
+    bench.control("UpdateJob", json!({"jobId": "j", "description": "d"})).unwrap();
+    bench.control("CancelJob", json!({"jobId": "j"})).unwrap();
+    assert_eq!((bench.service.deadline(), job(&mut bench)["status"].clone()), (None, json!("CANCELED")));
+    let mut bench = scheduled(json!({"startTime": "2024-07-03T10:30"}));
+    bench.control("DeleteJob", json!({"jobId": "j", "force": true})).unwrap();
+    assert_eq!((bench.service.deadline(), bench.passes(10 * 60 * MINUTE)), (None, vec![]));
+}
+
+#[test]
+fn a_continuous_job_takes_the_members_of_the_moment_it_begins() {
+    let (mut bench, targets) = fleet(1);
+    bench.job("j", json!({"targets": targets, "targetSelection": "CONTINUOUS", "schedulingConfig": {"startTime": "2024-07-03T10:30"}}));
+    bench.control("AddThingToThingGroup", json!({"thingGroupName": "g", "thingName": "t1"})).unwrap();
+    assert_eq!(count(&mut bench, "Queued"), 0, "nothing is queued before the start");
+    bench.passes(60 * MINUTE);
+    assert_eq!(count(&mut bench, "Queued"), 2);
+}
+
+#[test]
+fn the_end_of_a_schedule_stops_cancels_or_cancels_by_force() {
+    for (behavior, queued, running, status) in [
+        ("STOP_ROLLOUT", "QUEUED", "IN_PROGRESS", "IN_PROGRESS"),
+        ("CANCEL", "CANCELED", "IN_PROGRESS", "CANCELED"),
+        ("FORCE_CANCEL", "CANCELED", "CANCELED", "CANCELED"),
+    ] {
+        let (mut bench, targets) = fleet(2);
+        let more = json!({
+            "targets": targets,
+            "schedulingConfig": {"endTime": "2024-07-03T10:17", "endBehavior": behavior},
+        });
+        bench.job("j", more);
+        bench.raw("$aws/things/b0/jobs/start-next", b"{}");
+        bench.passes(31 * MINUTE);
+        let mut of = |thing: &str| {
+            bench.control("DescribeJobExecution", json!({"jobId": "j", "thingName": thing})).unwrap()["execution"]["status"].clone()
+        };
+        assert_eq!((of("b0"), of("b1")), (json!(running), json!(queued)), "{behavior}");
+        assert_eq!(job(&mut bench)["status"], status, "{behavior}");
+    }
+}
+
+#[test]
+fn after_the_end_a_continuous_job_takes_nobody_and_completes_with_its_last_execution() {
+    let (mut bench, targets) = fleet(1);
+    bench.job("j", json!({"targets": targets, "targetSelection": "CONTINUOUS", "schedulingConfig": {"endTime": "2024-07-03T10:17"}}));
+    bench.passes(31 * MINUTE);
+    bench.control("AddThingToThingGroup", json!({"thingGroupName": "g", "thingName": "t1"})).unwrap();
+    assert_eq!(count(&mut bench, "Queued"), 1);
+    bench.raw("$aws/things/b0/jobs/j/update", br#"{"status":"SUCCEEDED"}"#);
+    assert_eq!((job(&mut bench)["status"].clone(), bench.service.deadline()), (json!("COMPLETED"), None));
+}
+
+#[test]
+fn a_schedule_or_a_pace_that_cannot_be_kept_is_refused_by_name() {
+    let mut bench = Bench::new();
+    let rate = |member: &str, value: Value| {
+        let mut rate = json!({"baseRatePerMinute": 50, "incrementFactor": 1.5, "rateIncreaseCriteria": {"numberOfNotifiedThings": 10}});
+        rate[member] = value;
+        json!({"jobExecutionsRolloutConfig": {"exponentialRate": rate}})
+    };
+    let schedule = |config: Value| json!({ "schedulingConfig": config });
+    for (more, part) in [
+        (json!({"jobExecutionsRolloutConfig": {"maximumPerMinute": 0}}), "maximumPerMinute"),
+        (json!({"jobExecutionsRolloutConfig": {"maximumPerMinute": 1001}}), "maximumPerMinute"),
+        (json!({"jobExecutionsRolloutConfig": {"perHour": 1}}), "perHour"),
+        (rate("baseRatePerMinute", json!(0)), "baseRatePerMinute"),
+        (rate("incrementFactor", json!(1.0)), "incrementFactor"),
+        (rate("incrementFactor", json!(1.25)), "incrementFactor"),
+        (rate("rateIncreaseCriteria", json!({})), "rateIncreaseCriteria"),
+        (
+            rate("rateIncreaseCriteria", json!({"numberOfNotifiedThings": 1, "numberOfSucceededThings": 1})),
+            "rateIncreaseCriteria",
+        ),
+        (schedule(json!({"startTime": "2024-07-03T10:00"})), "30 minutes"),
+        (schedule(json!({"startTime": "2026-07-03T10:00"})), "a year"),
+        (
+            schedule(json!({"startTime": "tomorrow"})),
+            "Provided time tomorrow UTC must follow the format YYYY-MM-DDThh:mm.",
+        ),
+        (schedule(json!({"endTime": "2024-07-03T10:00"})), "30 minutes"),
+        (schedule(json!({"endTime": "2027-07-03T10:00"})), "two years"),
+        (schedule(json!({"endBehavior": "CANCEL"})), "endTime"),
+        (schedule(json!({"endTime": "2024-07-04T10:00", "endBehavior": "BURN"})), "endBehavior"),
+        (
+            json!({"presignedUrlConfig": {"roleArn": "arn:aws:iam::1:role/r", "expiresInSec": 59}}),
+            "expiresInSec",
+        ),
+    ] {
+        let mut params = json!({"jobId": "j", "targets": ["arn:aws:iot:us-east-1:123456789012:thing/t1"], "document": "{}"});
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let error = bench.control("CreateJob", params).expect_err("refused");
+        assert_eq!((error.status, error.name), (400, "InvalidRequestException"), "{more}");
+        assert!(error.message.contains(part), "{more}: {error}");
+    }
+}
