@@ -42,6 +42,18 @@ pub struct RunId {
     pub attempt: u32,
 }
 
+impl RunId {
+    /// The run of this execution that is displayed so.
+    #[must_use]
+    pub fn of(execution: &ExecutionId, text: &str) -> Option<Self> {
+        let (before, attempt) = text.rsplit_once('.')?;
+        let (_, step) = before.rsplit_once('.')?;
+        let run =
+            Self { execution: execution.clone(), step: step.parse().ok()?, attempt: attempt.parse().ok()? };
+        (run.to_string() == text).then_some(run)
+    }
+}
+
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ExecutionId { job, number, queued_at } = &self.execution;

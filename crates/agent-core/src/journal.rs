@@ -143,6 +143,17 @@ impl State {
         self.ledger.iter().rev().find(|finished| finished.execution == *execution)
     }
 
+    /// The record that is missing here if something is left of a run of this name: one of the execution in hand that
+    /// was started, as nothing is before that is saved, and of which these records know nothing. The disk has lost
+    /// what it had promised to keep; without the record the step would run twice.
+    #[must_use]
+    pub fn lost_start(&self, name: &str) -> Option<Record> {
+        let current = self.current.as_ref().filter(|current| current.verdict.is_none())?;
+        let run = RunId::of(&current.execution, name)?;
+        let known = current.runs.iter().any(|(known, _)| *known == run);
+        (!known).then_some(Record::StepStarting { run })
+    }
+
     /// Adds a record. One that does not fit what came before it changes nothing that it does not name.
     pub fn apply(&mut self, record: &Record) {
         match record {
@@ -261,6 +272,21 @@ mod tests {
 
     fn finished(job: &str) -> Record {
         Record::Closed(Finished { execution: execution(job), version: VersionNumber::new(3), verdict: None })
+    }
+
+    #[test]
+    fn what_is_left_of_a_run_that_the_records_do_not_know_tells_of_a_lost_start() {
+        let records = story();
+        let state = State::from_records(records[..4].iter().cloned());
+        let lost = Record::StepStarting { run: RunId { execution: execution("b"), step: 1, attempt: 1 } };
+        assert_eq!(state.lost_start("b.1.100.1.1"), Some(lost));
+        for name in
+            ["b.1.100.0.1", "b.2.100.1.1", "b.1.101.1.1", "c.1.100.1.1", "b.1.100.1", "b.1.100.01.1", ""]
+        {
+            assert_eq!(state.lost_start(name), None, "{name}");
+        }
+        let decided = State::from_records(records[..records.len() - 1].iter().cloned());
+        assert_eq!(decided.lost_start("b.1.100.2.1"), None, "its end is decided");
     }
 
     fn story() -> Vec<Record> {

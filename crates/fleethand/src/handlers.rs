@@ -57,6 +57,8 @@ pub(crate) fn keeper(mut arguments: impl Iterator<Item = OsString>) -> Option<Ex
 pub(crate) struct Handlers {
     runner: Runner,
     runs: Vec<Held>,
+    /// Names of runs of earlier lives, until it is known what is to become of them.
+    left: Vec<String>,
     orphans: Orphans,
 }
 
@@ -70,18 +72,29 @@ struct Held {
 }
 
 impl Handlers {
-    /// Handlers with their files in a state directory. The run of an earlier life that the journal waits for is
-    /// left alone until it is adopted; all others are stopped, and waited for within reason.
-    pub(crate) async fn new(jobs: &Jobs, state: &Path, saved: &State) -> Result<Self, OpenError> {
+    /// Handlers with their files in a state directory. Runs of an earlier life may be among them.
+    pub(crate) fn open(jobs: &Jobs, state: &Path) -> Result<Self, OpenError> {
         let directory = state.join(RUN_DIRECTORY);
         let mut settings = Settings::new(jobs.handler_directory.clone(), directory.clone());
         settings.allowed = jobs.allowed.clone();
         let runner = Runner::new(settings)?;
+        let left = runner.labels().map_err(|source| OpenError::Directory { path: directory, source })?;
+        Ok(Self { runner, runs: Vec::new(), left, orphans: Orphans::default() })
+    }
+
+    /// The runs of earlier lives of which something is left.
+    pub(crate) fn left(&self) -> &[String] {
+        &self.left
+    }
+
+    /// Leaves the run of an earlier life that the journal waits for alone until it is adopted; all others are
+    /// stopped, and waited for within reason.
+    pub(crate) async fn end_orphans(&mut self, saved: &State, grace: Duration) {
         let expected = expected(saved).map(ToString::to_string);
-        let mut orphans = Orphans::stop_all(&runner, expected.as_deref())
-            .map_err(|source| OpenError::Directory { path: directory, source })?;
-        orphans.settle(&runner, jobs.grace.min(LONGEST_GRACE_AT_START) + AFTER_GRACE).await;
-        Ok(Self { runner, runs: Vec::new(), orphans })
+        let left = std::mem::take(&mut self.left);
+        let orphans = left.into_iter().filter(|label| Some(label) != expected.as_ref());
+        self.orphans = Orphans::stop_all(&self.runner, orphans);
+        self.orphans.settle(&self.runner, grace.min(LONGEST_GRACE_AT_START) + AFTER_GRACE).await;
     }
 
     /// The first step that could not be run here. Starts nothing.

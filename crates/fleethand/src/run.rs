@@ -101,7 +101,14 @@ fn serve(config: &Config, log: Log) -> Result<(), RunError> {
     }
     let tls = link::credentials(config)?;
     let state = StateDir::take()?;
-    let (journal, saved) = JournalFile::open(state.path())?;
+    let (mut journal, mut saved) = JournalFile::open(state.path())?;
+    let mut handlers = Handlers::open(&config.jobs, state.path()).map_err(RunError::Runs)?;
+    for run in handlers.left() {
+        let Some(record) = saved.lost_start(run) else { continue };
+        tracing::error!(%run, "The disk has lost that this run was started: it is written down again");
+        journal.save(&record).map_err(RunError::Save)?;
+        saved.apply(&record);
+    }
     let boot = handler_runner::boot_id().map_err(RunError::Boot)?;
     let seed = getrandom::u64().map_err(RunError::Random)?;
     // A thread is needed to resolve names, now and then.
@@ -112,7 +119,7 @@ fn serve(config: &Config, log: Log) -> Result<(), RunError> {
         .build();
     runtime.map_err(RunError::Runtime)?.block_on(async {
         let signals = Signals::catch().map_err(RunError::Runtime)?;
-        let handlers = Handlers::new(&config.jobs, state.path(), &saved).await.map_err(RunError::Runs)?;
+        handlers.end_orphans(&saved, config.jobs.grace).await;
         // Another part of the same draw, so that the two do not roll the same dice.
         let link = Link::start(config, tls, seed.rotate_left(32))?;
         let clock_watch = ClockWatch::start();

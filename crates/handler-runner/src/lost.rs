@@ -23,10 +23,13 @@ pub(crate) fn mark_of(run: u64) -> String {
     format!("{run:016x}")
 }
 
-/// Kills what is left of the handler, and says how its run ended.
-pub(crate) fn end_without_keeper(run: u64, handler: &Process) -> io::Result<Outcome> {
-    if process::boot_id()? != handler.boot_id {
-        return Ok(Outcome::bare(Ending::Interrupted));
+/// Kills what is left of the handler, and says how its run ended. Who the handler was is not known if that record is
+/// damaged.
+pub(crate) fn end_without_keeper(run: u64, handler: Option<&Process>) -> io::Result<Outcome> {
+    if let Some(handler) = handler {
+        if process::boot_id()? != handler.boot_id {
+            return Ok(Outcome::bare(Ending::Interrupted));
+        }
     }
     let mut left = 0;
     for _ in 0..MOST_PASSES {
@@ -40,18 +43,21 @@ pub(crate) fn end_without_keeper(run: u64, handler: &Process) -> io::Result<Outc
     Ok(Outcome { left_behind: u32::try_from(left).unwrap_or(u32::MAX), ..Outcome::bare(Ending::Lost) })
 }
 
-fn what_is_left(run: u64, handler: &Process) -> io::Result<Vec<Stat>> {
+fn what_is_left(run: u64, handler: Option<&Process>) -> io::Result<Vec<Stat>> {
     let mark = format!("{RUN_MARK}={}", mark_of(run));
     let mut all = process::all()?;
     // An agent that a handler has started anew carries its mark.
     all.retain(|stat| stat.pid != getpid().as_raw_nonzero().get());
     // The session bears the number of its leader. If a process of that number is there and is another one, the number
     // has been given out again, and so nothing is left of the session.
-    let leader = all.iter().find(|stat| stat.pid == handler.pid);
-    let session_is_its_own = leader.is_none_or(|leader| leader.start_time == handler.start_time);
+    let session = handler.filter(|handler| {
+        let leader = all.iter().find(|stat| stat.pid == handler.pid);
+        leader.is_none_or(|leader| leader.start_time == handler.start_time)
+    });
+    let session = session.map(|handler| handler.pid);
     let mut found = Vec::new();
     for stat in all.into_iter().filter(|stat| !stat.zombie) {
-        if session_is_its_own && stat.session == handler.pid || process::has_variable(stat.pid, &mark)? {
+        if session == Some(stat.session) || process::has_variable(stat.pid, &mark)? {
             found.push(stat);
         }
     }

@@ -104,6 +104,21 @@ pub(crate) fn has_variable(pid: i32, variable: &str) -> io::Result<bool> {
     }
 }
 
+/// The arguments that a process was given when its program was executed, its name among them; none if it is gone.
+pub(crate) fn arguments(pid: i32) -> io::Result<Option<Vec<Vec<u8>>>> {
+    let mut line = Vec::new();
+    let read = File::open(format!("/proc/{pid}/cmdline"))
+        .and_then(|file| file.take(MAX_ENVIRONMENT).read_to_end(&mut line));
+    match read {
+        Ok(_) => {
+            let line = line.strip_suffix(&[0]).unwrap_or(&line);
+            Ok(Some(line.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()))
+        }
+        Err(error) if is_out_of_sight(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The kernel gives a new program at most 6 MiB for arguments and environment together (`execve(2)`).
 const MAX_ENVIRONMENT: u64 = 6 * 1024 * 1024;
 

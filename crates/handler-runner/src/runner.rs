@@ -229,8 +229,14 @@ impl Runner {
                     return Ok(slot);
                 }
                 Ok(Some(_)) => {}
-                // Taken, by whom nobody knows; it must not keep every later run from starting.
-                Err(error) if slot::is_damage(&error) => {}
+                // Taken, by whom nobody knows. Whoever starts a run waits for none of an earlier life any more.
+                Err(error) if slot::is_damage(&error) => {
+                    if !slot.is_held()? {
+                        tracing::warn!(slot = %slot.directory().display(), %error, "What was to be run cannot be read: set aside");
+                        slot.set_aside()?;
+                        return Ok(slot);
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -159,6 +159,11 @@ impl Slot {
         }
     }
 
+    /// Frees a slot of which the spec is damaged. That is kept for somebody to look at; the last one is enough.
+    pub(crate) fn set_aside(&self) -> io::Result<()> {
+        fs::rename(self.spec_path(), self.directory.join("spec.json.damaged"))
+    }
+
     /// Frees the slot. The spec goes last: as long as it is there, so is the knowledge of the scratch directory.
     pub(crate) fn clear(&self) -> io::Result<()> {
         if let Some(spec) = self.read_spec()? {
@@ -235,6 +240,11 @@ pub(crate) fn read_record<T: DeserializeOwned>(
     place: Place,
     run: u64,
 ) -> io::Result<Option<T>> {
+    let content = read_content(records, place, run)?;
+    Ok(content.map(|content| serde_json::from_slice(&content)).transpose()?)
+}
+
+fn read_content(records: &File, place: Place, run: u64) -> io::Result<Option<Vec<u8>>> {
     let mut header = [0; HEADER];
     if read_up_to(records, &mut header, place.offset())? < HEADER {
         return Ok(None);
@@ -249,7 +259,17 @@ pub(crate) fn read_record<T: DeserializeOwned>(
     if found < length || checksum(run, &content) != u32::from_le_bytes([c0, c1, c2, c3]) {
         return Ok(None);
     }
-    Ok(Some(serde_json::from_slice(&content)?))
+    Ok(Some(content))
+}
+
+/// Whether something was written to this place that is not whole: of which run, nobody knows.
+pub(crate) fn is_damaged(records: &File, place: Place) -> io::Result<bool> {
+    let mut header = [0; HEADER];
+    if read_up_to(records, &mut header, place.offset())? < HEADER || header == [0; HEADER] {
+        return Ok(false);
+    }
+    let of_run = u64::from_le_bytes(*header.last_chunk().expect("a header is longer"));
+    Ok(read_content(records, place, of_run)?.is_none())
 }
 
 /// The ending of this run, if it was written.
@@ -315,6 +335,23 @@ mod tests {
             torn[cut..].fill(0);
             records.write_all_at(&torn, Place::Ended.offset()).unwrap();
             assert_eq!(read_outcome(&records, 1).unwrap(), None, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_is_torn_or_has_a_wrong_bit_is_told_from_what_was_never_written() {
+        let (_directory, slot) = slot();
+        let records = slot.open_records(false).unwrap();
+        assert!(!is_damaged(&records, Place::Started).unwrap());
+        write_record(&records, Place::Started, 7, &"who").unwrap();
+        assert!(!is_damaged(&records, Place::Started).unwrap(), "whole, whosever it is");
+        let mut whole = vec![0; HEADER + 5];
+        records.read_exact_at(&mut whole, Place::Started.offset()).unwrap();
+        for at in 0..whole.len() {
+            let mut wrong = whole.clone();
+            wrong[at] ^= 0x10;
+            records.write_all_at(&wrong, Place::Started.offset()).unwrap();
+            assert!(is_damaged(&records, Place::Started).unwrap(), "bit of byte {at}");
         }
     }
 

@@ -5,7 +5,6 @@
 //! not know them.
 
 use std::future::poll_fn;
-use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::chain::Chain;
 use crate::readiness::Readiness;
 
 /// Those that have been told to end and have not ended as far as we know.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Orphans(Vec<Orphan>);
 
 #[derive(Debug)]
@@ -27,10 +26,10 @@ struct Orphan {
 }
 
 impl Orphans {
-    /// Begins to stop every run but the expected one, and lets go of those that are over.
-    pub(super) fn stop_all(runner: &Runner, expected: Option<&str>) -> io::Result<Self> {
+    /// Begins to stop these runs, and lets go of those that are over.
+    pub(super) fn stop_all(runner: &Runner, labels: impl Iterator<Item = String>) -> Self {
         let mut running = Vec::new();
-        for label in runner.labels()?.into_iter().filter(|label| Some(label.as_str()) != expected) {
+        for label in labels {
             match runner.adopt(&label) {
                 Ok(Adopted::Running(run)) => {
                     tracing::warn!(run = %label, "A handler of an earlier life runs that the journal does not know: it is stopped");
@@ -49,7 +48,18 @@ impl Orphans {
                 }
             }
         }
-        Ok(Self(running))
+        match runner.nameless() {
+            Ok(nameless) => running.extend(nameless.into_iter().map(|run| {
+                let label = run.directory().display().to_string();
+                tracing::warn!(run = %label, "A handler of an earlier life runs of which the files are damaged: it is stopped");
+                if let Err(error) = run.stop() {
+                    tracing::error!(run = %label, "The handler cannot be stopped: {}", Chain(&error));
+                }
+                Orphan { label, run }
+            })),
+            Err(error) => tracing::error!("Handlers of earlier lives cannot be looked for: {}", Chain(&error)),
+        }
+        Self(running)
     }
 
     /// Waits for their ends, but not for ever.

@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::{Run, Runner};
 use crate::ending::Outcome;
-use crate::lost::end_without_keeper;
+use crate::lost::{end_without_keeper, mark_of};
 use crate::process;
 use crate::slot::{self, Place, Process, Slot, Spec};
 
@@ -47,6 +48,10 @@ impl Runner {
                 }
             }
             if Instant::now() >= deadline {
+                // Its record may be damaged.
+                if let Some(run) = keeper_of(&slot)?.filter(|run| run.number() == spec.run) {
+                    return Ok(Adopted::Running(run));
+                }
                 let what =
                     format!("{}: somebody holds the lock and does not say who", slot.directory().display());
                 return Err(io::Error::new(io::ErrorKind::TimedOut, what));
@@ -61,11 +66,13 @@ impl Runner {
         if let Some(outcome) = slot::read_outcome(records, spec.run)? {
             return Ok(Adopted::Ended(outcome));
         }
-        let Some(handler) = slot::read_record::<Process>(records, Place::Started, spec.run)? else {
+        let handler = slot::read_record::<Process>(records, Place::Started, spec.run)?;
+        // To take damage for nothing could make it run twice.
+        if handler.is_none() && !slot::is_damaged(records, Place::Started)? {
             slot.clear()?;
             return Ok(Adopted::NeverStarted);
-        };
-        Ok(Adopted::Ended(end_without_keeper(spec.run, &handler)?))
+        }
+        Ok(Adopted::Ended(end_without_keeper(spec.run, handler.as_ref())?))
     }
 
     /// Frees what is kept of a run. To be called once its outcome has been saved elsewhere.
@@ -89,6 +96,19 @@ impl Runner {
             }
         }
         Ok(labels)
+    }
+
+    /// Runs that are held by a keeper and have lost their names, because what was to be run is damaged.
+    pub fn nameless(&self) -> io::Result<Vec<Run>> {
+        let mut runs = Vec::new();
+        for slot in self.slots()? {
+            match slot.read_spec() {
+                Ok(_) => {}
+                Err(error) if slot::is_damage(&error) => runs.extend(keeper_of(&slot)?),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(runs)
     }
 
     fn slot_of(&self, label: &str) -> io::Result<Option<(Slot, Spec)>> {
@@ -129,6 +149,28 @@ impl Runner {
         }
         Ok(slots)
     }
+}
+
+/// The keeper of a slot by the list of processes: its last arguments are the run's number and the directory.
+fn keeper_of(slot: &Slot) -> io::Result<Option<Run>> {
+    for stat in process::all()?.into_iter().filter(|stat| !stat.zombie) {
+        let Some(arguments) = process::arguments(stat.pid)? else { continue };
+        let [.., run, directory] = &arguments[..] else { continue };
+        let Some(number) = number_in(run) else { continue };
+        if directory.as_slice() != slot.directory().as_os_str().as_bytes() {
+            continue;
+        }
+        let keeper = Process { pid: stat.pid, start_time: stat.start_time, boot_id: process::boot_id()? };
+        if let Some(pidfd) = open_pidfd(&keeper)? {
+            return Ok(Some(Run::new(slot.clone(), number, pidfd, None)));
+        }
+    }
+    Ok(None)
+}
+
+fn number_in(run: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(run).ok().filter(|text| text.len() == mark_of(0).len())?;
+    u64::from_str_radix(text, 16).ok()
 }
 
 /// A pidfd of this very process, if it is still there.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -31,6 +32,11 @@ impl Run {
         Self { slot, number, pidfd, child, stop_asked: AtomicBool::new(false) }
     }
 
+    /// The number that tells it apart from all other runs.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Has the handler stopped: TERM to its whole tree, KILL after the grace period. Returns at once; the end comes
     /// as always.
     pub fn stop(&self) -> io::Result<()> {
@@ -39,6 +45,12 @@ impl Run {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Where its files are.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.slot.directory()
     }
 
     /// A copy of the keeper's pidfd, to wait with: it becomes readable when the run is over.
@@ -59,7 +71,8 @@ impl Run {
         // until it has, and has written so before.
         slot::wait_for_lock(&records, HANDLER_SAYS_WITHIN)?;
         match slot::read_record::<Process>(&records, Place::Started, self.number)? {
-            Some(handler) => end_without_keeper(self.number, &handler),
+            Some(handler) => end_without_keeper(self.number, Some(&handler)),
+            None if slot::is_damaged(&records, Place::Started)? => end_without_keeper(self.number, None),
             // A keeper that does not hold back its signals yet is ended by them; what counts is what was asked for.
             None if self.stop_asked.into_inner() => {
                 Ok(Outcome::bare(Ending::Stopped { halt: Halt { death: None, forced: false } }))
