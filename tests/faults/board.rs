@@ -85,6 +85,12 @@ fn processes() -> impl Iterator<Item = Pid> {
     entries.filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?))
 }
 
+/// Whether a process is there, and not only its remains that nobody has looked at.
+pub(crate) fn lives(process: &Path) -> bool {
+    let stat = read(&process.join("stat"));
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+}
+
 /// The parent's number in a line of proc_pid_stat(5): the second field after the name, which stands in brackets.
 fn parent_in(stat: &str) -> Option<i32> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()

@@ -9,7 +9,10 @@ mod board;
 mod dice;
 #[cfg(debug_assertions)]
 mod effects;
+mod handlers;
 mod kills;
+mod mount;
+mod state;
 
 use std::path::Path;
 
