@@ -33,7 +33,7 @@ fn every_document_that_is_for_trying_by_hand_succeeds_on_a_healthy_device() {
         ("start-services.json", vec![service("start")], ""),
         ("stop-services.json", vec![service("stop")], ""),
     ];
-    // Those two have tests of their own.
+    // Those two have tests of their own, one of them beside other reboots.
     let elsewhere = ["reboot.json", "run-as-user.json"];
     let known = rows.iter().map(|(name, ..)| *name).chain(elsewhere).map(str::to_owned);
     assert_eq!(names("by-hand"), known.collect::<BTreeSet<_>>());

@@ -1,5 +1,5 @@
 //! What is shipped besides code, held against what is said about it: the table of dependencies, licences, the systemd
-//! unit, the sample documents, the policies, the bans of the pure crates. Nothing is built or run here but tools that only read.
+//! unit, the sample documents, the policies, the pages, the bans of the pure crates. Nothing is built or run here but tools that only read.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,6 +12,7 @@ mod differences;
 mod files;
 mod licences;
 mod metadata;
+mod pages;
 mod policies;
 mod samples;
 mod unit;

@@ -39,6 +39,35 @@ fn a_handler_that_asks_for_a_reboot_goes_on_after_it() {
 }
 
 #[test]
+fn the_sample_handler_succeeds_when_the_machine_has_restarted_and_tells_both_boots() {
+    for document in ["by-hand/reboot.json", "managed/AWS-Reboot.json"] {
+        let desk = Desk::start(&[THING]);
+        let mut board = Board::new(&desk, THING);
+        let proc = board.path().join("proc");
+        board.configure("jobs", "environment", json!({ "PROC_DIRECTORY": proc }));
+        board.handler("reboot.sh", &sample("sample-job-handlers/reboot.sh"));
+        std::fs::create_dir_all(proc.join("sys/kernel/random")).unwrap();
+        let machine = Machine::new(board, "exit 0");
+        let kernel_tells =
+            |boot: &str| write(proc.join("sys/kernel/random/boot_id"), format!("{boot}\n")).unwrap();
+        kernel_tells("first");
+        let daemon = machine.start(None);
+        desk.create_job(THING, "j", &sample(&format!("sample-job-docs/{document}")));
+        machine.wait_for_reboots(1, &daemon);
+        assert_eq!(daemon.terminate().0.code(), Some(0));
+        machine.boots_as("second");
+        kernel_tells("second");
+        let daemon = machine.start(None);
+        let over = desk.wait_until_over(THING, "j");
+        assert_eq!(over.status, "SUCCEEDED", "{document}: {over:?}\n{}", daemon.log());
+        // The template does not ask for standard output.
+        let words = over.detail("stdout").contains("boot second came after first");
+        assert_eq!(words, document.starts_with("by-hand"), "{over:?}");
+        assert_eq!(machine.reboots(), 1);
+    }
+}
+
+#[test]
 fn a_machine_that_refuses_to_restart_fails_the_job_with_its_words() {
     let desk = Desk::start(&[THING]);
     let machine =
@@ -124,6 +153,12 @@ fn whatever_effect_was_the_last_the_reboot_is_made_up_for_and_the_job_ends_well(
     }
     // The life that ends with the reboot has about as many effects as that of any job.
     assert!((8..EFFECTS - 1).contains(&broken_off), "the daemon was broken off {broken_off} times only");
+}
+
+/// A file of the samples.
+fn sample(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    read_to_string(root.join(path)).unwrap()
 }
 
 fn document(handler: &str) -> String {

@@ -38,6 +38,7 @@ pub(crate) fn root() -> &'static Path {
 /// What is built: package and program.
 const DAEMON: (&str, &str) = ("fleethand", "fleethand");
 const SERVICE: (&str, &str) = ("local-service", "fleethand-local");
+const SANDBOX: (&str, &str) = ("sandbox", "fleethand-sandbox");
 
 /// Builds both. In a release each is built for itself: built together they would share features that the shipped
 /// daemon does not have. For a look at them that does not matter, and together is quicker.
@@ -49,6 +50,13 @@ pub(crate) fn build(release: bool) -> Result<Programs, TaskError> {
     };
     let find = |(package, program)| executable(&messages, program).ok_or(TaskError::NoProgram { package });
     Ok(Programs { daemon: find(DAEMON)?, service: find(SERVICE)? })
+}
+
+/// Builds all that an operator at a desk needs, and returns the directory in which it lies.
+pub(crate) fn build_for_a_desk() -> Result<PathBuf, TaskError> {
+    let messages = build_packages(&[DAEMON, SERVICE, SANDBOX], false)?;
+    let daemon = executable(&messages, DAEMON.1).ok_or(TaskError::NoProgram { package: DAEMON.0 })?;
+    Ok(daemon.parent().expect("a program lies in a directory").to_owned())
 }
 
 /// Lets cargo build, and returns what it tells.

@@ -45,6 +45,9 @@ pub(crate) enum TaskError {
     /// The demo has come to another end than its table says.
     #[error("{count} of the sample documents did not end as they should")]
     Outcome { count: usize },
+    /// A command of the tutorial, or its result, is not what the page says.
+    #[error("docs/tutorial.md, line {line}: {problem}\n{output}")]
+    Tutorial { line: usize, problem: String, output: String },
     /// Ctrl-C, or a polite request to end.
     #[error("interrupted")]
     Interrupted,

@@ -15,6 +15,7 @@ mod interop;
 mod interrupt;
 mod process;
 mod scene;
+mod tutorial;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -44,6 +45,10 @@ enum Task {
         #[arg(long)]
         keep: bool,
     },
+    /// Runs every command of docs/tutorial.md as a new user would, and checks what comes out.
+    ///
+    /// Needs bash, curl and python3 with venv; the AWS CLI is installed by a command of the tutorial.
+    Tutorial,
     /// Measures the release build: size, memory, latencies, wake-ups.
     Bench {
         /// Fewer runs, and 10 idle seconds instead of 60.
@@ -78,6 +83,7 @@ fn main() -> ExitCode {
     let outcome = Interrupt::catch().map_err(TaskError::io("catch Ctrl-C")).and_then(|interrupt| {
         match Cli::parse().task {
             Task::Demo { release, keep } => demo::run(release, keep, &interrupt),
+            Task::Tutorial => tutorial::run(&interrupt),
             Task::Bench { quick, programs } => bench::run(quick, programs.as_deref(), &interrupt),
             Task::Interop { only, arguments } => interop::run(only, &arguments, &interrupt),
             Task::Dist { targets } => dist::run(&targets),

@@ -138,7 +138,7 @@ fn install_handlers(to: &Path) -> Result<(), TaskError> {
 }
 
 /// Waits for the line in which the service tells where it is.
-fn addresses(service: &mut Process, interrupt: &Interrupt) -> Result<(u16, String), TaskError> {
+pub(crate) fn addresses(service: &mut Process, interrupt: &Interrupt) -> Result<(u16, String), TaskError> {
     let stdout = service.take_stdout().expect("it was piped and nobody has taken it");
     let (sender, lines) = mpsc::channel();
     std::thread::spawn(move || {

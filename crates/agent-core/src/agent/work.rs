@@ -102,6 +102,11 @@ impl Agent {
             ("ATTEMPT", run.attempt.to_string()),
         ];
         environment.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        // So that it need not take anybody's word for the restart.
+        let reboot = self.saved.current().and_then(|current| current.reboot.as_ref());
+        if let Some(reboot) = reboot.filter(|_| run.attempt > 1) {
+            environment.push(("BOOT_ID_BEFORE".to_owned(), reboot.boot.to_string()));
+        }
         environment
     }
 

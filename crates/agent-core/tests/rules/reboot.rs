@@ -69,9 +69,14 @@ fn after_another_boot_the_same_step_is_started_as_the_next_attempt() {
     bench.updated("IN_PROGRESS", 4);
     assert_eq!(bench.deeds(), ["save starting job-1 0.2", "start job-1 0.2"]);
     let attempt = ("ATTEMPT".to_owned(), "2".to_owned());
-    assert!(bench.started[0].environment.contains(&attempt), "{:?}", bench.started[0].environment);
+    let before = ("BOOT_ID_BEFORE".to_owned(), "first".to_owned());
+    for variable in [attempt, before] {
+        assert!(bench.started[0].environment.contains(&variable), "{:?}", bench.started[0].environment);
+    }
     bench.ends(exited(0));
     assert_eq!(bench.started[1].run.step, 1, "and then the next step");
+    let names: Vec<_> = bench.started[1].environment.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(!names.contains(&"BOOT_ID_BEFORE"), "which has nothing to do with it: {names:?}");
 }
 
 #[test]

@@ -50,13 +50,14 @@ pub(crate) struct Jobs {
 const STEP_TIMEOUT_MOST: i64 = 10_080 * 60 - 15 * 60;
 
 /// What a handler reads in these is the agent's word.
-const SET_BY_THE_AGENT: [&str; 10] = [
+const SET_BY_THE_AGENT: [&str; 11] = [
     "JOB_ID",
     "THING_NAME",
     "EXECUTION_NUMBER",
     "STEP_NAME",
     "STEP_INDEX",
     "ATTEMPT",
+    "BOOT_ID_BEFORE",
     "USER_ARGUMENT",
     "HANDLER_PATH",
     "HANDLER_SCRATCH",
