@@ -109,11 +109,11 @@ impl Handlers {
 
 /// Whether the handler of such a job has had the machine restarted if it has ended so.
 pub(crate) fn has_rebooted(job: &str, ending: &Ending) -> bool {
-    match (job.split('-').next(), ending) {
-        (Some("reboot" | "plug" | "again"), Ending::Exited { code: 194 }) => true,
-        (Some("plug" | "again"), Ending::Interrupted) => true,
-        _ => false,
-    }
+    matches!(
+        (job.split('-').next(), ending),
+        (Some("reboot" | "plug" | "again"), Ending::Exited { code: 194 })
+            | (Some("plug" | "again"), Ending::Interrupted)
+    )
 }
 
 pub(crate) fn outcome(ending: Ending, stderr_lines: u64) -> StepOutcome {
