@@ -25,6 +25,13 @@ pub(crate) fn install(board: &Board, name: &str, script: &str) {
     board.handler(name, &format!("#!/bin/sh\n[ -z \"$USER_ARGUMENT\" ] || shift\n{script}\n"));
 }
 
+/// Installs `patient`, which notes its job in `runs` and its process in `pid`, and runs until there is a file `go`.
+pub(crate) fn install_patient(board: &Board) {
+    let wait = "while [ -d {board} ] && [ ! -e {board}/go ]; do sleep 0.02; done";
+    let notes = "echo \"$JOB_ID\" >>{board}/runs\necho $$ >{board}/pid";
+    install(board, "patient", &format!("{notes}\n{wait}\necho done"));
+}
+
 /// What handlers have written into a file of the board, by whole lines.
 pub(crate) fn lines(board: &Board, file: &str) -> Vec<String> {
     let text = read(&board.path().join(file));

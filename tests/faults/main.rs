@@ -11,6 +11,7 @@ mod dice;
 mod effects;
 mod handlers;
 mod kills;
+mod link;
 mod mount;
 mod state;
 

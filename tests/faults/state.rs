@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use testkit::{Board, Daemon, Desk, Execution, eventually};
 
-use crate::board::{flat, install, lines, log};
+use crate::board::{flat, install, install_patient, lines, log};
 use crate::start;
 
 const THING: &str = "board";
@@ -29,12 +29,7 @@ impl Scene {
         let desk = Desk::start(&[THING]);
         let board = Board::new(&desk, THING);
         install(&board, "quick", "echo \"$JOB_ID\" >>{board}/runs");
-        install(
-            &board,
-            "patient",
-            "echo \"$JOB_ID\" >>{board}/runs\necho $$ >{board}/pid\n\
-             while [ -d {board} ] && [ ! -e {board}/go ]; do sleep 0.02; done\necho done",
-        );
+        install_patient(&board);
         Self { desk, board }
     }
 

@@ -13,6 +13,7 @@ mod daemon;
 mod desk;
 mod figures;
 mod patience;
+mod proxy;
 mod stand_ins;
 mod wire;
 
@@ -21,5 +22,6 @@ pub use daemon::Daemon;
 pub use desk::{Desk, Execution};
 pub use figures::{figure, skip};
 pub use patience::{PATIENCE, eventually};
+pub use proxy::Proxy;
 pub use stand_ins::StandIns;
 pub use wire::Wire;
