@@ -44,3 +44,22 @@ fn the_unit_keeps_what_a_running_handler_needs() {
         assert!(!unit.lines().any(|found| found.starts_with(key)), "{key} takes a handler's files away");
     }
 }
+
+#[test]
+fn under_the_hardening_systemd_can_still_be_told_to_restart_the_machine_and_the_service_reached() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../systemd");
+    let hardening = std::fs::read_to_string(root.join("fleethand.service.d/hardening.conf.example")).unwrap();
+    let families = hardening.lines().find_map(|line| line.strip_prefix("RestrictAddressFamilies=")).unwrap();
+    for family in ["AF_UNIX", "AF_INET", "AF_INET6"] {
+        assert!(families.split(' ').any(|found| found == family), "{family} is missing");
+    }
+    // None of these can be had together with handlers that are root.
+    for key in
+        ["User=", "CapabilityBoundingSet=", "SystemCallFilter=", "ProtectSystem=strict", "PrivateDevices="]
+    {
+        assert!(
+            !hardening.lines().any(|line| line.starts_with(key)),
+            "{key} takes more than the comments tell"
+        );
+    }
+}
