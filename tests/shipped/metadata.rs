@@ -23,6 +23,11 @@ struct Package {
 impl Graph {
     /// Reads the graph with the features that the whole workspace switches on together: more than any binary has.
     pub(crate) fn read() -> Self {
+        Self::read_with(&[])
+    }
+
+    /// Reads the graph with more arguments for cargo, such as features.
+    pub(crate) fn read_with(arguments: &[&str]) -> Self {
         let output = Command::new(env!("CARGO"))
             .args([
                 "metadata",
@@ -30,6 +35,7 @@ impl Graph {
                 "--locked",
                 "--filter-platform=x86_64-unknown-linux-gnu",
             ])
+            .args(arguments)
             .current_dir(super::root())
             .output()
             .expect("cargo runs this test, so it can be run");

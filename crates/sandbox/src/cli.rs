@@ -49,10 +49,16 @@ pub(crate) struct Flags {
     /// MQTT client id [default: the thing name and `-sandbox-` and eight random digits].
     #[arg(long, global = true, value_name = "ID")]
     pub(crate) client_id: Option<String>,
-    /// URL of the local service's HTTP API [default: AWS_ENDPOINT_URL_IOT, else http://127.0.0.1:8080 if the MQTT
-    /// endpoint is this machine].
+    /// URL of the local service's HTTP API [default: http://127.0.0.1:8080 if the MQTT endpoint is this machine].
+    ///
+    /// It is called without signatures. The variable AWS_ENDPOINT_URL_IOT names a service as well; if this program is
+    /// built for AWS, that one is called as AWS is.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) control_endpoint: Option<String>,
+    /// AWS region [default: that in the name of the MQTT endpoint, else as the AWS CLI finds it].
+    #[cfg(feature = "aws")]
+    #[arg(long, global = true)]
+    pub(crate) region: Option<String>,
     /// Show job and job execution events too. Switches them on at the service (for the whole account).
     #[arg(long, global = true)]
     pub(crate) events: bool,

@@ -29,7 +29,22 @@ pub(crate) struct Place {
     root_ca: Option<PathBuf>,
     thing: Option<ThingName>,
     client_id: Option<String>,
-    control: Option<String>,
+    control: Option<ControlPlace>,
+}
+
+/// Where the control plane is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ControlPlace {
+    /// A service at this URL, which takes requests without signatures.
+    Http(String),
+    /// AWS, or what the environment names in its place.
+    #[cfg(feature = "aws")]
+    Aws {
+        /// If it is known.
+        region: Option<String>,
+        /// What is called, for people.
+        service: String,
+    },
 }
 
 /// What of it is wrong or missing.
@@ -78,11 +93,6 @@ impl Place {
         };
         let path = |flag: &Option<PathBuf>, key: Option<PathBuf>| flag.clone().or(key.map(at_home));
         let endpoint = flags.endpoint.clone().or(written.endpoint);
-        let control = flags
-            .control_endpoint
-            .clone()
-            .or_else(|| env::var(ENDPOINT_VARIABLE).ok())
-            .or_else(|| endpoint.as_deref().is_some_and(is_this_machine).then(|| LOCAL_HTTP.to_owned()));
         Ok(Self {
             port: flags.port.or(written.port),
             cert: path(&flags.cert, written.cert),
@@ -90,7 +100,7 @@ impl Place {
             root_ca: path(&flags.root_ca, written.root_ca),
             thing: flags.thing_name.clone().or(written.thing_name),
             client_id: flags.client_id.clone(),
-            control,
+            control: control(flags, endpoint.as_deref()),
             endpoint,
         })
     }
@@ -100,9 +110,9 @@ impl Place {
         self.thing.as_ref().ok_or(PlaceError::Missing { what: "thing name", flag: "--thing-name" })
     }
 
-    /// The URL of the control plane.
-    pub(crate) fn control(&self) -> Result<&str, PlaceError> {
-        self.control.as_deref().ok_or(PlaceError::NoControl)
+    /// The control plane.
+    pub(crate) fn control(&self) -> Result<&ControlPlace, PlaceError> {
+        self.control.as_ref().ok_or(PlaceError::NoControl)
     }
 
     /// How to connect as the device; without filters.
@@ -120,6 +130,34 @@ impl Place {
         settings.check()?;
         Ok(settings)
     }
+}
+
+/// A flag; else what the environment names; else, at a desk, where the local service usually is; else AWS.
+#[cfg_attr(feature = "aws", expect(clippy::unnecessary_wraps, reason = "there may be nothing else than AWS"))]
+fn control(flags: &Flags, endpoint: Option<&str>) -> Option<ControlPlace> {
+    let named = env::var(ENDPOINT_VARIABLE).ok().filter(|url| !url.is_empty());
+    if let Some(url) = &flags.control_endpoint {
+        return Some(ControlPlace::Http(url.clone()));
+    }
+    if named.is_none() && endpoint.is_some_and(is_this_machine) {
+        return Some(ControlPlace::Http(LOCAL_HTTP.to_owned()));
+    }
+    // The SDK reads the variable itself.
+    #[cfg(feature = "aws")]
+    return Some(ControlPlace::Aws {
+        region: flags.region.clone().or_else(|| region_of(endpoint?)),
+        service: named.unwrap_or_else(|| "AWS IoT".to_owned()),
+    });
+    #[cfg(not(feature = "aws"))]
+    named.map(ControlPlace::Http)
+}
+
+/// `ID-ats.iot.REGION.amazonaws.com`, or the same below another partition's domain.
+#[cfg(feature = "aws")]
+fn region_of(endpoint: &str) -> Option<String> {
+    let (_, rest) = endpoint.split_once(".iot.")?;
+    let (region, _) = rest.split_once(".amazonaws.com")?;
+    Some(region.to_owned())
 }
 
 /// Not the thing name, which is the agent's client id: a second connection with it would close the agent's.
@@ -157,4 +195,37 @@ fn at_home(path: PathBuf) -> PathBuf {
 
 fn is_this_machine(endpoint: &str) -> bool {
     endpoint == "localhost" || endpoint.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_id_is_never_the_agents_and_always_short_enough() {
+        for name in ["t", &"t".repeat(128)] {
+            let thing = ThingName::try_from(name).unwrap();
+            let id = client_id(&thing, 0x0123_4567_89ab_cdef);
+            assert!(id.ends_with("t-sandbox-01234567") && id.len() <= mqtt_link::MAX_CLIENT_ID, "{id}");
+            assert_ne!(id, name);
+        }
+    }
+
+    #[test]
+    fn this_machine_is_known_by_name_and_by_address() {
+        for here in ["localhost", "127.0.0.1", "127.0.0.12"] {
+            assert!(is_this_machine(here), "{here}");
+        }
+        for there in ["localhost.example", "192.0.2.1", "x-ats.iot.eu-west-1.amazonaws.com"] {
+            assert!(!is_this_machine(there), "{there}");
+        }
+    }
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn the_region_is_read_from_the_endpoint() {
+        assert_eq!(region_of("x-ats.iot.eu-west-1.amazonaws.com").as_deref(), Some("eu-west-1"));
+        assert_eq!(region_of("x.ats.iot.cn-north-1.amazonaws.com.cn").as_deref(), Some("cn-north-1"));
+        assert_eq!(region_of("iot.example"), None);
+    }
 }

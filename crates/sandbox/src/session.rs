@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::cli::Flags;
-use crate::control::{Call, Control, ControlError, Http};
+use crate::control::{Call, Control, ControlError};
 use crate::device::{self, Device, DeviceError, News, StartError};
 use crate::json::{Json, NotJson};
 use crate::names::Names;
@@ -78,7 +78,7 @@ impl Session {
     /// Calls the control plane.
     pub(crate) fn control(&self, call: &Call<'_>) -> Result<Json, CommandError> {
         if self.control.get().is_none() {
-            let control = Control::Http(Http::new(self.place.control()?));
+            let control = Control::new(self.place.control()?)?;
             // Another thread may have been quicker: then its own is as good.
             let _ = self.control.set(control);
         }

@@ -44,7 +44,7 @@ impl Http {
         let operation = call.operation();
         let unreachable = |source: ureq::Error| ControlError::Unreachable {
             operation,
-            url: self.base.clone(),
+            service: self.base.clone(),
             source: Box::new(source),
         };
         let mut response = self.send(wire(call)).map_err(unreachable)?;
@@ -54,7 +54,7 @@ impl Http {
         }
         Json::read(&text).map_err(|source| ControlError::Strange {
             operation,
-            url: self.base.clone(),
+            service: self.base.clone(),
             source,
         })
     }

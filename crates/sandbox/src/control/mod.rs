@@ -1,11 +1,18 @@
 //! The control plane: the few operations of `iot` that the commands need, and the ways to call them.
 
+#[cfg(feature = "aws")]
+mod aws;
 mod http;
+
+use std::error::Error;
 
 use jobs_protocol::{ExecutionNumber, JobId, ThingName};
 
 use crate::json::{Json, NotJson};
-pub(crate) use http::Http;
+use crate::place::ControlPlace;
+#[cfg(feature = "aws")]
+use aws::Aws;
+use http::Http;
 
 /// An operation with its members.
 #[derive(Debug, Clone, Copy)]
@@ -61,12 +68,18 @@ impl Call<'_> {
 /// Why an operation has not been done, or may not have been.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ControlError {
-    #[error("{operation}: no answer from {url}; check that the service runs there")]
-    Unreachable { operation: &'static str, url: String, source: Box<ureq::Error> },
+    #[error("{operation}: no answer from {service}; check that it can be reached from here")]
+    Unreachable { operation: &'static str, service: String, source: Box<dyn Error + Send + Sync> },
     #[error("{operation} was refused: {code}: {message}")]
     Refused { operation: &'static str, code: String, message: String },
-    #[error("{operation}: the answer of {url} is no JSON; check that this is the service's HTTP address")]
-    Strange { operation: &'static str, url: String, source: NotJson },
+    #[error("{operation}: the answer of {service} is no JSON; check that this is the service's HTTP address")]
+    Strange { operation: &'static str, service: String, source: NotJson },
+    #[cfg(feature = "aws")]
+    #[error("the client for AWS cannot be set up")]
+    Setup { source: std::io::Error },
+    #[cfg(feature = "aws")]
+    #[error("{operation}: {service} cannot be called; check region, credentials and network")]
+    NotCalled { operation: &'static str, service: String, source: Box<dyn Error + Send + Sync> },
 }
 
 impl ControlError {
@@ -81,13 +94,33 @@ impl ControlError {
 pub(crate) enum Control {
     /// Plain HTTP without signatures: the local service.
     Http(Http),
+    /// The AWS SDK, with the credentials that it finds.
+    #[cfg(feature = "aws")]
+    Aws(Box<Aws>),
 }
 
 impl Control {
+    /// Opens nothing yet.
+    #[cfg_attr(
+        not(feature = "aws"),
+        expect(clippy::unnecessary_wraps, reason = "plain HTTP cannot fail here")
+    )]
+    pub(crate) fn new(place: &ControlPlace) -> Result<Self, ControlError> {
+        match place {
+            ControlPlace::Http(url) => Ok(Self::Http(Http::new(url))),
+            #[cfg(feature = "aws")]
+            ControlPlace::Aws { region, service } => {
+                Ok(Self::Aws(Box::new(Aws::new(region.clone(), service.clone())?)))
+            }
+        }
+    }
+
     /// Calls an operation and waits for its answer.
     pub(crate) fn call(&self, call: &Call<'_>) -> Result<Json, ControlError> {
         match self {
             Self::Http(http) => http.call(call),
+            #[cfg(feature = "aws")]
+            Self::Aws(aws) => aws.call(call),
         }
     }
 }

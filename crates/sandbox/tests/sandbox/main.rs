@@ -63,7 +63,9 @@ fn bare_sandbox() -> Command {
         .env_clear()
         .env("AWS_ACCESS_KEY_ID", "local")
         .env("AWS_SECRET_ACCESS_KEY", "local")
-        .env("AWS_REGION", "us-east-1");
+        .env("AWS_REGION", "us-east-1")
+        // Nobody is asked for credentials over the network.
+        .env("AWS_EC2_METADATA_DISABLED", "true");
     command
 }
 

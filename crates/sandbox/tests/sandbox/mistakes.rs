@@ -84,6 +84,19 @@ fn a_service_that_is_not_there_is_named_with_its_address() {
     assert!(outcome.err.contains("not connected"), "{}", outcome.err);
 }
 
+#[cfg(feature = "aws")]
+#[test]
+fn without_credentials_aws_is_not_called_but_the_local_service_is() {
+    let place = Place::new();
+    let without = |arguments: &[&str]| {
+        let mut command = place.sandbox(arguments);
+        Outcome::of(command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY"))
+    };
+    let outcome = without(&["list-jobs"]);
+    assert!(outcome.error(1).contains("credential"), "{}", outcome.err);
+    without(&["--control-endpoint", &place.desk.http(), "list-jobs"]).json();
+}
+
 #[test]
 fn a_certificate_that_is_not_taken_and_a_service_that_is_not_trusted_are_told_apart() {
     let mut place = Place::new();
