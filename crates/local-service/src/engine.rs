@@ -2,7 +2,7 @@
 //!
 //! Connections and HTTP requests send it events; it never waits for any of them. What a connection does not take is
 //! not kept for it: a client that does not read is dropped. What leaves the engine is collected while events are worked
-//! off and goes out in one piece after them.
+//! off, and goes out in one piece after them; before that, what it follows from is saved.
 
 mod deferred;
 mod disturbed;
@@ -13,7 +13,9 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::Value;
+use jobs_protocol::ThingName;
+use jobs_protocol::topic::{JobsTopic, RequestTopic};
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use self::deferred::{Deed, Deferred};
@@ -21,8 +23,10 @@ pub(crate) use self::management::Management;
 use crate::broker::hub::{ConnectionId, Effect, Hub};
 use crate::broker::packet::{Connect, Reason, Received, Sent};
 use crate::clock::{Clock, Millis};
+use crate::documents::Documents;
 use crate::faults::Faults;
 use crate::jobs::{JobsTap, Plane, Publication, Refusal};
+use crate::store::{Entry, Store, StoreError};
 
 /// How many events may wait for the engine; their senders wait beyond that.
 const INBOX: usize = 256;
@@ -82,28 +86,59 @@ pub(crate) struct Engine<T> {
     peers: HashMap<ConnectionId, Peer>,
     deferred: Deferred,
     outbox: Vec<Out>,
+    /// What has changed and is not saved yet; empty without a store.
+    unsaved: Vec<Entry>,
+    store: Option<Store>,
+    documents: Documents,
     inbox: mpsc::Receiver<Event>,
 }
 
+/// What an engine is made of.
+pub(crate) struct Parts<T> {
+    pub(crate) hub: Hub,
+    pub(crate) jobs: T,
+    pub(crate) faults: Faults,
+    pub(crate) clock: Clock,
+    /// Where state is kept, if it is.
+    pub(crate) store: Option<Store>,
+    pub(crate) documents: Documents,
+}
+
 impl<T: JobsTap> Engine<T> {
-    /// An engine in front of `jobs`, and where to send its events.
-    pub(crate) fn new(jobs: T, clock: Clock, faults: Faults) -> (Self, mpsc::Sender<Event>) {
+    /// An engine, and where to send its events.
+    pub(crate) fn new(parts: Parts<T>) -> (Self, mpsc::Sender<Event>) {
         let (sender, inbox) = mpsc::channel(INBOX);
+        let Parts { hub, jobs, faults, clock, store, documents } = parts;
         let engine = Self {
-            hub: Hub::default(),
+            hub,
             jobs,
             faults,
             clock,
             peers: HashMap::new(),
             deferred: Deferred::default(),
             outbox: Vec::new(),
+            unsaved: Vec::new(),
+            store,
+            documents,
             inbox,
         };
         (engine, sender)
     }
 
-    /// Runs until it is told to stop, or nobody is left who could.
-    pub(crate) async fn run(mut self) {
+    /// Registers a thing that is not there yet.
+    pub(crate) fn register(&mut self, thing: &ThingName) -> Result<(), Refusal> {
+        let now = self.clock.now();
+        let params = json!({ "thingName": thing });
+        let known = self.jobs.call(Plane::Control, "DescribeThing", params.clone(), None, now);
+        if known.outcome.is_err() {
+            self.call(Plane::Control, "CreateThing", params, now)?;
+        }
+        Ok(())
+    }
+
+    /// Runs until it is told to stop, or nobody is left who could. If something cannot be saved it ends at once, and
+    /// what would have followed from it never goes out.
+    pub(crate) async fn run(mut self) -> Result<(), StoreError> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -124,11 +159,11 @@ impl<T: JobsTap> Engine<T> {
                     self.look_after(now);
                 }
             }
-            self.flush();
+            self.flush()?;
         }
         let effects = self.hub.on_stop();
         self.perform(effects, self.clock.now());
-        self.flush();
+        self.flush()
     }
 
     /// Works off an event and those that wait behind it.
@@ -190,6 +225,7 @@ impl<T: JobsTap> Engine<T> {
     fn catch_up(&mut self, now: Millis) {
         while let Some(due) = self.next_due().filter(|due| *due <= now) {
             if self.jobs.deadline() == Some(due) {
+                self.keep(|| Entry::Deadline { now });
                 let publications = self.jobs.on_deadline(now);
                 self.publish(publications, now);
             } else if let Some(deed) = self.deferred.take_due(now) {
@@ -234,6 +270,9 @@ impl<T: JobsTap> Engine<T> {
 
     /// Has the Jobs service answer a device's request.
     fn ask(&mut self, from: ConnectionId, topic: &str, payload: &Bytes, now: Millis) {
+        if let (true, Ok(text)) = (changes_something(topic), std::str::from_utf8(payload)) {
+            self.keep(|| Entry::Request { now, topic: topic.to_owned(), payload: text.to_owned() });
+        }
         let answer = self.jobs.device_message(topic, payload, now);
         if let Some(reply) = answer.reply {
             self.reply(from, reply, now);
@@ -243,7 +282,17 @@ impl<T: JobsTap> Engine<T> {
 
     /// Has the Jobs service perform a call.
     fn call(&mut self, plane: Plane, operation: &str, params: Value, now: Millis) -> Result<Value, Refusal> {
-        let outcome = self.jobs.call(plane, operation, params, now);
+        let document = self.documents.of_call(operation, &params)?;
+        if !["Describe", "List", "Get"].iter().any(|reading| operation.starts_with(reading)) {
+            self.keep(|| Entry::Call {
+                now,
+                plane,
+                operation: operation.to_owned(),
+                params: params.clone(),
+                document: document.clone(),
+            });
+        }
+        let outcome = self.jobs.call(plane, operation, params, document, now);
         self.publish(outcome.publications, now);
         outcome.outcome
     }
@@ -270,9 +319,35 @@ impl<T: JobsTap> Engine<T> {
         self.perform(effects, now);
     }
 
-    /// Lets go out what has been collected.
-    fn flush(&mut self) {
-        while !self.outbox.is_empty() {
+    /// Notes what changes the state, if state is kept.
+    fn keep(&mut self, entry: impl FnOnce() -> Entry) {
+        if self.store.is_some() {
+            self.unsaved.push(entry());
+        }
+    }
+
+    /// Saves what has changed.
+    fn save(&mut self) -> Result<(), StoreError> {
+        let Some(store) = &mut self.store else { return Ok(()) };
+        self.unsaved.extend(self.hub.take_kept().into_iter().map(Entry::Session));
+        if self.unsaved.is_empty() {
+            return Ok(());
+        }
+        store.append(&self.unsaved)?;
+        self.unsaved.clear();
+        if store.wants_snapshot() {
+            store.replace(self.jobs.save()?, self.hub.save())?;
+        }
+        Ok(())
+    }
+
+    /// Saves what has changed, and lets go out what follows from it.
+    pub(crate) fn flush(&mut self) -> Result<(), StoreError> {
+        loop {
+            self.save()?;
+            if self.outbox.is_empty() {
+                return Ok(());
+            }
             for out in std::mem::take(&mut self.outbox) {
                 match out {
                     Out::Packet(connection, packet) => self.send(connection, packet),
@@ -311,6 +386,17 @@ impl<T: JobsTap> Engine<T> {
         {
             tracing::debug!(connection = connection.0, "It was gone already");
         }
+    }
+}
+
+/// Whether a request on this topic can change the state: all but the two that only ask.
+fn changes_something(topic: &str) -> bool {
+    match JobsTopic::parse(topic) {
+        Ok((_, JobsTopic::Request(request))) => match request {
+            RequestTopic::StartNext | RequestTopic::Update(_) => true,
+            RequestTopic::GetPending | RequestTopic::Describe(_) => false,
+        },
+        Ok(_) | Err(_) => false,
     }
 }
 

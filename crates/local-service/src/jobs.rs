@@ -4,7 +4,10 @@
 //! same place in one order. Which answer that is, the implementation decides.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
+use service_core::S3Object;
 
 use crate::clock::Millis;
 
@@ -25,7 +28,7 @@ pub(crate) struct DeviceAnswer {
 }
 
 /// Which of the two HTTP services is meant; they share paths and even names of operations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Plane {
     /// `iot`: the operator's side.
     Control,
@@ -71,8 +74,22 @@ pub(crate) trait JobsTap: Send + 'static {
     /// A device has published `payload` on `topic`, which is one of the Jobs topics that devices may publish to.
     fn device_message(&mut self, topic: &str, payload: &[u8], now: Millis) -> DeviceAnswer;
 
-    /// An operation of the AWS API has been called, with its members in one object.
-    fn call(&mut self, plane: Plane, operation: &str, params: Value, now: Millis) -> ControlAnswer;
+    /// An operation of the AWS API has been called, with its members in one object. `document` is what its
+    /// `documentSource` holds, if it has one.
+    fn call(
+        &mut self,
+        plane: Plane,
+        operation: &str,
+        params: Value,
+        document: Option<String>,
+        now: Millis,
+    ) -> ControlAnswer;
+
+    /// Whether a URL that stands for an object was given out and is still good.
+    fn may_fetch(&self, object: &S3Object, query: &str, now: Millis) -> bool;
+
+    /// Everything that it knows, as JSON.
+    fn save(&self) -> Result<Box<RawValue>, serde_json::Error>;
 
     /// When [`JobsTap::on_deadline`] wants to be called next.
     fn deadline(&self) -> Option<Millis>;

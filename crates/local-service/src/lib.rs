@@ -10,19 +10,26 @@
 //!            ◀─packets───                                          ──answers──▶
 //! ```
 //!
-//! State is in memory; it ends with the process.
+//! State is in memory and ends with the process, unless it is given a directory.
 
 mod broker;
 mod clock;
+mod documents;
 mod engine;
 mod faults;
 mod http;
 mod jobs;
+mod listen;
+mod options;
 pub mod pki;
+mod restore;
 mod serve;
 mod service;
+mod store;
 
 pub use broker::tls::TlsError;
 pub use faults::{Action, FaultPlan, FaultRule, InvalidPlan};
 pub use jobs::Refusal;
-pub use serve::{Options, Running, StartError, start};
+pub use options::Options;
+pub use serve::{Running, StartError, start};
+pub use store::StoreError;

@@ -45,12 +45,19 @@ enum Command {
     Serve {
         /// What `init` has made.
         directory: PathBuf,
-        /// Where to serve MQTT over TLS; port 0 takes a free one.
+        /// Where to serve MQTT over TLS, and the data plane over HTTPS to clients that ask for it by ALPN; port 0 takes a
+        /// free one. May be given several times, as some clients know one port only.
         #[arg(long, default_value = "127.0.0.1:8883")]
-        mqtt: SocketAddr,
+        mqtt: Vec<SocketAddr>,
         /// Where to serve the AWS API over plain HTTP; port 0 takes a free one.
         #[arg(long, default_value = "127.0.0.1:8080")]
         http: SocketAddr,
+        /// Where to keep state; without it, state is in memory and ends with the process.
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+        /// A directory that stands in for S3: DIR/BUCKET/KEY is what documentSource and presigned placeholders name.
+        #[arg(long, value_name = "DIR")]
+        documents: Option<PathBuf>,
         #[command(flatten)]
         trial: Trial,
     },
@@ -81,9 +88,13 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(cli.log_level).with_ansi(false).init();
     let outcome = match cli.command {
         Command::Init { directory, thing, hosts, port } => init(&directory, thing, hosts, port),
-        Command::Serve { directory, mqtt, http, trial } => {
-            options(&directory, mqtt, http, trial).and_then(serve)
-        }
+        Command::Serve { directory, mqtt, http, data_dir, documents, trial } => options(&directory, trial)
+            .and_then(|options| {
+                let (mqtt, also_mqtt) = mqtt
+                    .split_first()
+                    .map_or((options.mqtt, Vec::new()), |(first, others)| (*first, others.to_vec()));
+                serve(Options { mqtt, also_mqtt, http, data: data_dir, documents, ..options })
+            }),
     };
     let Err(error) = outcome else { return ExitCode::SUCCESS };
     tracing::error!("{}", chain(&*error));
@@ -111,14 +122,9 @@ fn init(
     Ok(())
 }
 
-fn options(
-    directory: &Path,
-    mqtt: SocketAddr,
-    http: SocketAddr,
-    trial: Trial,
-) -> Result<Options, Box<dyn Error>> {
+fn options(directory: &Path, trial: Trial) -> Result<Options, Box<dyn Error>> {
     let mut options = Options::of_directory(directory).map_err(StartError::from)?;
-    (options.mqtt, options.http, options.virtual_clock) = (mqtt, http, trial.virtual_clock);
+    options.virtual_clock = trial.virtual_clock;
     if let Some(path) = trial.faults {
         let text =
             std::fs::read(&path).map_err(|source| ServeError::ReadFaults { path: path.clone(), source })?;
@@ -133,7 +139,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let running = start(options).await?;
+        let mut running = start(options).await?;
         let addresses =
             json!({ "mqtt": running.mqtt.to_string(), "http": format!("http://{}", running.http) });
         {
@@ -144,6 +150,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            error = running.failed() => return Err(error.into()),
         }
         running.stop().await;
         Ok(())

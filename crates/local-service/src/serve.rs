@@ -1,53 +1,30 @@
-//! Starting and stopping: sockets bound, the engine running, connections let in.
+//! Starting and stopping: state found or made, sockets bound, the engine running, connections let in.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use jobs_protocol::ThingName;
-use rustls::ServerConfig;
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 
-use crate::broker::connection;
-use crate::broker::hub::ConnectionId;
+use crate::broker::hub::Hub;
 use crate::broker::tls::{TlsError, server_config};
 use crate::clock::{Clock, Millis};
-use crate::engine::{Engine, Event, Management};
+use crate::documents::Documents;
+use crate::engine::{Engine, Event, Management, Parts};
 use crate::faults::{FaultPlan, Faults, InvalidPlan};
-use crate::http;
-use crate::jobs::{JobsTap, Plane, Refusal};
-use crate::pki::{self, Identity, InitError};
+use crate::http::{Front, objects};
+use crate::jobs::{Plane, Refusal};
+use crate::listen;
+use crate::options::Options;
+use crate::pki::InitError;
+use crate::restore::{Restored, restore};
 use crate::service::Jobs;
+use crate::store::StoreError;
 
 /// Time that clients get to notice that the service stops.
 const STOPPING: Duration = Duration::from_secs(2);
-/// Pause after the system refused a connection, which it does when descriptors are used up.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What the service is started with.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Certificate of the authority that signed the devices' certificates, in PEM.
-    pub authority: String,
-    /// The server's certificate and key.
-    pub server: Identity,
-    /// Things that are registered from the beginning.
-    pub things: Vec<ThingName>,
-    /// Where MQTT over TLS is served; port 0 takes a free one.
-    pub mqtt: SocketAddr,
-    /// Where HTTP is served; port 0 takes a free one.
-    pub http: SocketAddr,
-    /// A clock that stands still until it is moved: for tests that must not wait for minutes.
-    pub virtual_clock: bool,
-    /// Faults from the beginning.
-    pub faults: FaultPlan,
-}
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +49,9 @@ pub enum StartError {
     /// The rules for faults cannot be followed.
     #[error("the rules for faults cannot be followed")]
     Faults(#[from] InvalidPlan),
+    /// The state on disk cannot be used.
+    #[error("cannot go on with the state on disk")]
+    Store(#[from] StoreError),
     /// A thing could not be registered.
     #[error("cannot register thing {thing}: {message}")]
     Thing {
@@ -86,60 +66,67 @@ pub enum StartError {
 /// its clients.
 #[derive(Debug)]
 pub struct Running {
-    /// Where MQTT is served.
+    /// Where MQTT is served: the first of the addresses.
     pub mqtt: SocketAddr,
+    /// The further addresses of MQTT, in the order of the options.
+    pub also_mqtt: Vec<SocketAddr>,
     /// Where HTTP is served.
     pub http: SocketAddr,
     events: mpsc::Sender<Event>,
     stop: watch::Sender<bool>,
+    failure: oneshot::Receiver<StoreError>,
     tasks: JoinSet<()>,
-}
-
-impl Options {
-    /// On free ports of the loopback address, without anything that has to be asked for.
-    #[must_use]
-    pub fn new(authority: String, server: Identity, things: Vec<ThingName>) -> Self {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self {
-            authority,
-            server,
-            things,
-            mqtt: any,
-            http: any,
-            virtual_clock: false,
-            faults: FaultPlan::default(),
-        }
-    }
-
-    /// Options for a directory that `init` has made, with all the things in it.
-    pub fn of_directory(directory: &Path) -> Result<Self, InitError> {
-        let files = pki::server_files(directory)?;
-        let things = pki::things(directory)?;
-        let server = Identity { certificate: files.certificate, key: files.key };
-        Ok(Self::new(files.authority, server, things))
-    }
 }
 
 /// Starts the service in the current tokio runtime.
 pub async fn start(options: Options) -> Result<Running, StartError> {
-    let jobs = registered(&options.things)?;
     let faults = Faults::new(options.faults)?;
-    let clock = if options.virtual_clock { Clock::held(Millis(0)) } else { Clock::real() };
     let tls = server_config(
         options.authority.as_bytes(),
         options.server.certificate.as_bytes(),
         options.server.key.as_bytes(),
     )?;
-    let (mqtt, mqtt_address) = bind(options.mqtt, "MQTT").await?;
-    let (http, http_address) = bind(options.http, "HTTP").await?;
-    let (engine, events) = Engine::new(jobs, clock, faults);
+    let (first, mqtt) = listen::bind(options.mqtt, "MQTT").await?;
+    let mut listeners = vec![first];
+    let mut also_mqtt = Vec::new();
+    for address in options.also_mqtt {
+        let (listener, bound) = listen::bind(address, "MQTT").await?;
+        listeners.push(listener);
+        also_mqtt.push(bound);
+    }
+    let (http_listener, http) = listen::bind(options.http, "HTTP").await?;
+    let objects = format!("http://{http}{}", objects::PREFIX);
+    let Restored { jobs, hub, store, latest } = match options.data {
+        Some(directory) => restore(&directory, objects)?,
+        None => Restored { jobs: Jobs::new(objects), hub: Hub::default(), store: None, latest: Millis(0) },
+    };
+    let clock = if options.virtual_clock { Clock::held(latest) } else { Clock::real() };
+    let documents = Documents::new(options.documents);
+    let parts = Parts { hub, jobs, faults, clock, store, documents: documents.clone() };
+    let (mut engine, events) = Engine::new(parts);
+    for thing in &options.things {
+        engine.register(thing).map_err(|refusal| {
+            let message = refusal.message;
+            StartError::Thing { thing: thing.clone(), message }
+        })?;
+    }
+    engine.flush()?;
     let (stop, stopped) = watch::channel(false);
+    let (fail, failure) = oneshot::channel();
     let mut tasks = JoinSet::new();
-    tasks.spawn(engine.run());
-    tasks.spawn(accept(mqtt, tls, events.clone(), stopped.clone()));
-    tasks.spawn(serve_http(http, events.clone(), stopped));
-    tracing::info!(mqtt = %mqtt_address, http = %http_address, "The Jobs service is up");
-    Ok(Running { mqtt: mqtt_address, http: http_address, events, stop, tasks })
+    tasks.spawn(async move {
+        if let Err(error) = engine.run().await {
+            // Nobody may want to know.
+            let _ = fail.send(error);
+        }
+    });
+    let (https, handed) = mpsc::channel(1);
+    let front = Front { events: events.clone(), documents, plane: None };
+    tasks.spawn(listen::accept(listeners, tls, events.clone(), https, stopped.clone()));
+    tasks.spawn(listen::serve_https(handed, front.clone(), stopped.clone()));
+    tasks.spawn(listen::serve_http(http_listener, front, stopped));
+    tracing::info!(%mqtt, %http, "The Jobs service is up");
+    Ok(Running { mqtt, also_mqtt, http, events, stop, failure, tasks })
 }
 
 impl Running {
@@ -182,6 +169,15 @@ impl Running {
         outcome.await.map_err(|_| Refusal::stopping())?
     }
 
+    /// Returns when the service has had to give up because something could not be saved; otherwise never.
+    pub async fn failed(&mut self) -> StoreError {
+        match (&mut self.failure).await {
+            Ok(error) => error,
+            // It has ended as it was told to.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
     /// Tells the clients and ends; returns when everything has ended.
     pub async fn stop(mut self) {
         if self.stop.send(true).is_err() || self.events.send(Event::Stop).await.is_err() {
@@ -192,69 +188,5 @@ impl Running {
             tracing::debug!("Some connections are cut");
         }
         self.tasks.shutdown().await;
-    }
-}
-
-fn registered(things: &[ThingName]) -> Result<Jobs, StartError> {
-    let mut jobs = Jobs::new();
-    for thing in things {
-        let params = serde_json::json!({ "thingName": thing.as_str() });
-        jobs.call(Plane::Control, "CreateThing", params, Millis::now())
-            .outcome
-            .map_err(|refusal| StartError::Thing { thing: thing.clone(), message: refusal.message })?;
-    }
-    Ok(jobs)
-}
-
-async fn bind(address: SocketAddr, purpose: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {
-    let failed = |source| StartError::Bind { address, purpose, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    Ok((listener, bound))
-}
-
-async fn accept(
-    listener: TcpListener,
-    tls: Arc<ServerConfig>,
-    events: mpsc::Sender<Event>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let acceptor = TlsAcceptor::from(tls);
-    let mut connections = JoinSet::new();
-    let mut last = 0;
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => {
-                    last += 1;
-                    let connection = ConnectionId(last);
-                    connections.spawn(connection::serve(socket, acceptor.clone(), connection, events.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!("Cannot accept a connection: {error}");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-            // An error says that the handle was dropped, which stops the service as well.
-            _ = stopped.changed() => break,
-        }
-    }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
-}
-
-async fn serve_http(listener: TcpListener, events: mpsc::Sender<Event>, mut stopped: watch::Receiver<bool>) {
-    let listener = listener.tap_io(|socket| {
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!("Small answers may be late: {error}");
-        }
-    });
-    let server = axum::serve(listener, http::router(events)).with_graceful_shutdown(async move {
-        // An error says that the handle was dropped, which stops the service as well.
-        let _ = stopped.changed().await;
-    });
-    if let Err(error) = server.await {
-        tracing::error!("HTTP is no longer served: {error}");
     }
 }

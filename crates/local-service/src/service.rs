@@ -3,7 +3,8 @@
 use std::hash::{BuildHasher, RandomState};
 
 use serde_json::Value;
-use service_core::{ControlError, EpochMillis, Message, Service, Settings};
+use serde_json::value::RawValue;
+use service_core::{ControlError, EpochMillis, InvalidState, Message, S3Object, Service, Settings};
 
 use crate::clock::Millis;
 use crate::jobs::{ControlAnswer, DeviceAnswer, JobsTap, Plane, Publication, Refusal};
@@ -13,11 +14,17 @@ use crate::jobs::{ControlAnswer, DeviceAnswer, JobsTap, Plane, Publication, Refu
 pub(crate) struct Jobs(Service);
 
 impl Jobs {
-    /// Without things and jobs.
-    pub(crate) fn new() -> Self {
+    /// Without things and jobs. `documents`: what the URLs of presigned placeholders begin with.
+    pub(crate) fn new(documents: String) -> Self {
         // Ids of things and events shall differ between two runs; each `RandomState` has keys of its own.
         let seed = RandomState::new().hash_one(0);
-        Self(Service::new(Settings { seed, ..Settings::default() }))
+        Self(Service::new(Settings { seed, documents, ..Settings::default() }))
+    }
+
+    /// As it was saved.
+    pub(crate) fn restore(documents: String, saved: &RawValue) -> Result<Self, InvalidState> {
+        let settings = Settings { documents, ..Settings::default() };
+        Service::restore(settings, saved.get().as_bytes()).map(Self)
     }
 }
 
@@ -30,16 +37,36 @@ impl JobsTap for Jobs {
         }
     }
 
-    fn call(&mut self, plane: Plane, operation: &str, params: Value, now: Millis) -> ControlAnswer {
+    fn call(
+        &mut self,
+        plane: Plane,
+        operation: &str,
+        params: Value,
+        document: Option<String>,
+        now: Millis,
+    ) -> ControlAnswer {
         let now = EpochMillis(now.0);
-        let outcome = match plane {
-            Plane::Control => self.0.control(operation, params, now),
-            Plane::Data => self.0.data_plane(operation, params, now),
+        let outcome = match (plane, document) {
+            (Plane::Control, None) => self.0.control(operation, params, now),
+            (Plane::Control, Some(document)) => {
+                self.0.control_with_document(operation, params, document, now)
+            }
+            (Plane::Data, _) => self.0.data_plane(operation, params, now),
         };
         ControlAnswer {
             outcome: outcome.result.map_err(refusal),
             publications: publications(outcome.publications),
         }
+    }
+
+    fn may_fetch(&self, object: &S3Object, query: &str, now: Millis) -> bool {
+        self.0.may_fetch(object, query, EpochMillis(now.0))
+    }
+
+    fn save(&self) -> Result<Box<RawValue>, serde_json::Error> {
+        let mut bytes = Vec::new();
+        self.0.save(&mut bytes).map_err(serde::ser::Error::custom)?;
+        serde_json::from_slice(&bytes)
     }
 
     fn deadline(&self) -> Option<Millis> {

@@ -72,3 +72,66 @@ async fn a_device_may_work_over_http_and_the_others_hear_of_it() {
     assert_eq!(update.status, 200, "{update:?}");
     assert_eq!(watcher.hear().await.json()["jobs"], json!({}));
 }
+
+#[tokio::test]
+async fn a_document_is_read_at_creation_and_an_object_is_served_by_its_url() {
+    let root = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(root.path().join("b")).expect("it can be made");
+    let document = r#"{"url":"${aws:iot:s3-presigned-url:https://s3.us-east-1.amazonaws.com/b/k.bin}"}"#;
+    std::fs::write(root.path().join("b/doc.json"), document).expect("it can be written");
+    std::fs::write(root.path().join("b/k.bin"), [0, 7, 1]).expect("it can be written");
+    let documents = Some(root.path().to_owned());
+    let desk = Desk::with(|options| (options.documents, options.virtual_clock) = (documents, true)).await;
+    let body = json!({
+        "targets": ["arn:aws:iot:us-east-1:123456789012:thing/t1"],
+        "documentSource": "https://s3.us-east-1.amazonaws.com/b/doc.json",
+        "presignedUrlConfig": {"roleArn": "arn:aws:iam::123456789012:role/r", "expiresInSec": 60},
+    });
+    desk.ok("PUT", "/jobs/j1", body).await;
+    std::fs::write(root.path().join("b/doc.json"), "{}").expect("it can be written");
+    let mut device = desk.client("t1").await;
+    device.publish("$aws/things/t1/jobs/$next/get", rumqttc::QoS::AtLeastOnce, "{}").await;
+    let url = device.hear().await.json()["execution"]["jobDocument"]["url"].clone();
+    let path = url.as_str().and_then(|url| url.strip_prefix(&format!("http://{}", desk.running.http)));
+    let path = path.expect("a URL of this service").to_owned();
+    let got = desk.http("GET", &path, "", "").await;
+    assert_eq!((got.status, got.header("content-type")), (200, Some("application/octet-stream")));
+    assert_eq!(got.header("content-length"), Some("3"));
+    assert_eq!(desk.http("GET", path.split('?').next().expect("a path"), "", "").await.status, 403);
+    desk.ok("POST", "/_fleethand/clock", json!({"advanceSeconds": 61})).await;
+    assert_eq!(desk.http("GET", &path, "", "").await.status, 403, "its time is over");
+    let lost =
+        json!({"targets": ["arn:aws:iot:us-east-1:123456789012:thing/t1"], "documentSource": "s3://b/none"});
+    let answer = desk.http("PUT", "/jobs/j2", "", &lost.to_string()).await;
+    assert_eq!((answer.status, answer.header("x-amzn-errortype")), (400, Some("InvalidRequestException")));
+}
+
+#[tokio::test]
+async fn a_device_with_a_certificate_may_speak_http_on_the_mqtt_port_by_alpn() {
+    use std::sync::Arc;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let desk = Desk::new().await;
+    desk.create_job("j1").await;
+    for alpn in ["x-amzn-http-ca", "http/1.1"] {
+        let mut tls = desk.tls(&desk.device());
+        tls.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+        let socket = tokio::net::TcpStream::connect(desk.running.mqtt).await.expect("it listens");
+        let name = rustls::pki_types::ServerName::try_from("localhost").expect("a name");
+        let mut stream = tokio_rustls::TlsConnector::from(Arc::new(tls))
+            .connect(name, socket)
+            .await
+            .expect("a TLS session");
+        for (path, wanted) in
+            [("/things/t1/jobs", "queuedJobs"), ("/jobs/j1", "501"), ("/_fleethand/faults", "501")]
+        {
+            let close = if path == "/_fleethand/faults" { "Connection: close\r\n" } else { "" };
+            let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\n{close}\r\n");
+            stream.write_all(request.as_bytes()).await.expect("it is heard");
+            let mut bytes = vec![0; 4096];
+            let length = common::soon(stream.read(&mut bytes)).await.expect("an answer");
+            let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+            assert!(text.contains(wanted), "{alpn} {path}: {text}");
+        }
+    }
+}

@@ -32,7 +32,7 @@ pub(crate) fn parse(text: &str) -> Option<EpochMillis> {
 }
 
 const fn leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
 }
 
 const fn days_of(year: u64, month: u64) -> u64 {

@@ -27,8 +27,11 @@ impl S3Object {
             if host == "s3" || host.starts_with("s3.") || host.starts_with("s3-") {
                 path.split_once('/')?
             } else {
-                let end = host.find(".s3.").or_else(|| host.ends_with(".s3").then(|| host.len() - 3))?;
-                (host.get(..end)?, path)
+                let (bucket, region) = host.split_once(".s3")?;
+                if !region.is_empty() && !region.starts_with('.') {
+                    return None;
+                }
+                (bucket, path)
             }
         };
         let name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);

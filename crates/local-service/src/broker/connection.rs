@@ -14,7 +14,9 @@ use super::decode::{Malformed, decode};
 use super::encode::encode;
 use super::hub::ConnectionId;
 use super::packet::{Connect, Reason, Received, Sent, Version};
+use super::tls::HTTP;
 use crate::engine::{Event, Peer};
+use crate::listen::Https;
 
 /// Time for the TLS handshake, and again for the CONNECT after it.
 const OPENING: Duration = Duration::from_secs(20);
@@ -38,16 +40,29 @@ enum OpenError {
     NotMqtt(#[from] Malformed),
 }
 
-/// Serves one client until either side ends it.
+/// What a client has shown itself to be.
+enum Opened {
+    Mqtt(TlsStream<TcpStream>, Connect),
+    Https(Https),
+}
+
+/// Serves one client until either side ends it; one that speaks HTTP is handed over.
 pub(crate) async fn serve(
     socket: TcpStream,
     acceptor: TlsAcceptor,
     connection: ConnectionId,
     events: mpsc::Sender<Event>,
+    https: mpsc::Sender<Https>,
 ) {
     let mut buffer = BytesMut::new();
     let (stream, connect) = match open(socket, &acceptor, &mut buffer).await {
-        Ok(opened) => opened,
+        Ok(Opened::Mqtt(stream, connect)) => (stream, connect),
+        Ok(Opened::Https(stream)) => {
+            if https.send(stream).await.is_err() {
+                tracing::debug!(connection = connection.0, "HTTP is no longer served");
+            }
+            return;
+        }
         Err(error) => {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::warn!(connection = connection.0, cause, "A client was not admitted: {error}");
@@ -71,20 +86,19 @@ pub(crate) async fn serve(
     let _ = events.send(Event::Gone(connection)).await;
 }
 
-async fn open(
-    socket: TcpStream,
-    acceptor: &TlsAcceptor,
-    buffer: &mut BytesMut,
-) -> Result<(TlsStream<TcpStream>, Connect), OpenError> {
+async fn open(socket: TcpStream, acceptor: &TlsAcceptor, buffer: &mut BytesMut) -> Result<Opened, OpenError> {
     // Small packets go out at once; otherwise Nagle waits for the peer's delayed acknowledgement.
     socket.set_nodelay(true).map_err(OpenError::Handshake)?;
     let mut stream = timeout(OPENING, acceptor.accept(socket))
         .await
         .map_err(|_| OpenError::Late)?
         .map_err(OpenError::Handshake)?;
+    if stream.get_ref().1.alpn_protocol().is_some_and(|protocol| HTTP.contains(&protocol)) {
+        return Ok(Opened::Https(stream));
+    }
     let connect =
         timeout(OPENING, first_packet(&mut stream, buffer)).await.map_err(|_| OpenError::Late)??;
-    Ok((stream, connect))
+    Ok(Opened::Mqtt(stream, connect))
 }
 
 async fn first_packet(

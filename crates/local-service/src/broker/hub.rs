@@ -4,6 +4,7 @@
 //! for them. Requests to the Jobs service come out as [`Effect::Jobs`]; whoever performs it gives the answer back
 //! through [`Hub::reply`] and [`Hub::publish`] before the next packet, which keeps everything in order.
 
+mod keeping;
 mod messages;
 mod subscribing;
 
@@ -17,6 +18,7 @@ use super::session::{Message, Session};
 use super::subscriptions::{ClientId, Subscriptions};
 use super::topic::{self, Destination};
 use crate::clock::Millis;
+use crate::store::SessionEntry;
 
 /// A connection, from its acceptance on. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +51,9 @@ pub(crate) struct Hub {
     subscriptions: Subscriptions,
     retained: BTreeMap<String, Message>,
     effects: Vec<Effect>,
+    /// Whether what outlives a connection outlives the process, too.
+    keeping: bool,
+    kept: Vec<SessionEntry>,
 }
 
 /// A connection that has been accepted.
@@ -203,8 +208,25 @@ impl Hub {
             .entry(client.clone())
             .or_insert_with(|| Attached { session: Session::new(connect.version), connection: None });
         attached.connection = Some(from);
+        let persisted = reusable && attached.session.persists();
         attached.session.expiry = Millis(u64::from(expiry) * 1000);
-        let waiting = attached.session.attach(connect.receive_maximum, now);
+        let (version, expiry) = (connect.version, attached.session.expiry);
+        let receive_maximum = connect.receive_maximum;
+        let waiting = attached.session.attach(receive_maximum, now);
+        let name = client.to_string();
+        if expiry > Millis(0) {
+            let fresh = !persisted;
+            self.keep(|| SessionEntry::Attached {
+                now,
+                client: name,
+                version,
+                fresh,
+                expiry,
+                receive_maximum,
+            });
+        } else if persisted {
+            self.keep(|| SessionEntry::Ended { client: name });
+        }
         self.write(from, waiting);
     }
 
@@ -222,6 +244,10 @@ impl Hub {
             Received::PubAck(packet_id) => {
                 if let Some(attached) = self.sessions.get_mut(client) {
                     let next = attached.session.acknowledge(packet_id, now);
+                    if attached.session.persists() {
+                        let client = client.to_string();
+                        self.keep(|| SessionEntry::Acknowledged { now, client, packet_id });
+                    }
                     self.write(from, next);
                 }
             }
@@ -261,8 +287,13 @@ impl Hub {
         {
             attached.connection = None;
             attached.session.away_since = Some(now);
-            if attached.session.expiry == Millis(0) {
+            let expiry = attached.session.expiry;
+            if expiry == Millis(0) {
                 self.end_session(&link.client);
+                // It persisted until the client's goodbye said otherwise.
+                self.keep(|| SessionEntry::Ended { client: link.client.to_string() });
+            } else {
+                self.keep(|| SessionEntry::Detached { now, client: link.client.to_string(), expiry });
             }
         }
         if let Some(will) = link.will.filter(|_| with_will) {
@@ -280,6 +311,9 @@ impl Hub {
         if let Some(ended) = self.sessions.remove(client) {
             for filter in ended.session.subscriptions.keys() {
                 self.subscriptions.remove(client, filter);
+            }
+            if ended.session.persists() {
+                self.keep(|| SessionEntry::Ended { client: client.to_string() });
             }
         }
     }

@@ -5,6 +5,7 @@
 //! they do not on AWS IoT Core.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 /// Largest packet taken or announced, in bytes without the fixed header (146 KB, AWS IoT quota for MQTT 5).
 pub(crate) const MAX_PACKET: usize = 149_504;
@@ -12,7 +13,7 @@ pub(crate) const MAX_PACKET: usize = 149_504;
 pub(crate) const MAX_PAYLOAD: usize = 131_072;
 
 /// The two protocol levels that are spoken on one port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Version {
     /// MQTT 3.1.1, protocol level 4.
     V311,
@@ -21,7 +22,7 @@ pub(crate) enum Version {
 }
 
 /// Quality of service as a client may write it; the broker itself only serves the first two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[expect(clippy::enum_variant_names, reason = "the names of the MQTT standard")]
 pub(crate) enum Qos {
     AtMostOnce,

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::packet::{Publish, Qos, Version};
 use crate::clock::Millis;
+use crate::store::{Body, SavedMessage, SavedSession};
 
 /// Most QoS 1 messages that are sent and not acknowledged (AWS IoT quota), if the client does not want fewer.
 const MAX_IN_FLIGHT: u16 = 100;
@@ -31,9 +32,32 @@ pub(crate) struct Message {
 }
 
 impl Message {
+    /// In the form in which it is kept.
+    pub(crate) fn saved(&self) -> SavedMessage {
+        SavedMessage {
+            topic: self.topic.to_string(),
+            payload: Body::from(&self.payload),
+            qos: self.qos,
+            properties: Body::from(&self.properties),
+            expires: self.expires,
+        }
+    }
+
     /// A message without anything but content.
     pub(crate) fn new(topic: &str, payload: Bytes, qos: Qos) -> Self {
         Self { topic: topic.into(), payload, qos, properties: Bytes::new(), expires: None }
+    }
+}
+
+impl From<SavedMessage> for Message {
+    fn from(saved: SavedMessage) -> Self {
+        Self {
+            topic: saved.topic.into(),
+            payload: saved.payload.into(),
+            qos: saved.qos,
+            properties: saved.properties.into(),
+            expires: saved.expires,
+        }
     }
 }
 
@@ -72,6 +96,49 @@ impl Session {
             in_flight: BTreeMap::new(),
             queued: VecDeque::new(),
         }
+    }
+
+    /// In the form in which it is kept.
+    pub(crate) fn saved(&self) -> SavedSession {
+        let mut in_flight: Vec<(&u16, &InFlight)> = self.in_flight.iter().collect();
+        in_flight.sort_by_key(|(_, sent)| sent.order);
+        SavedSession {
+            version: self.version,
+            expiry: self.expiry,
+            away_since: self.away_since,
+            subscriptions: self.subscriptions.clone(),
+            window: self.window,
+            next_id: self.next_id,
+            in_flight: in_flight
+                .into_iter()
+                .map(|(packet_id, sent)| (*packet_id, sent.sent_at, sent.message.saved()))
+                .collect(),
+            queued: self.queued.iter().map(Message::saved).collect(),
+        }
+    }
+
+    /// As it was kept.
+    pub(crate) fn restored(saved: SavedSession) -> Self {
+        let in_flight = saved.in_flight.into_iter().zip(0..);
+        Self {
+            version: saved.version,
+            subscriptions: saved.subscriptions,
+            expiry: saved.expiry,
+            away_since: saved.away_since,
+            window: saved.window,
+            next_id: saved.next_id,
+            in_flight: in_flight
+                .map(|((packet_id, sent_at, message), order)| {
+                    (packet_id, InFlight { message: message.into(), sent_at, order })
+                })
+                .collect(),
+            queued: saved.queued.into_iter().map(Message::from).collect(),
+        }
+    }
+
+    /// Whether it outlives its connection.
+    pub(crate) fn persists(&self) -> bool {
+        self.expiry > Millis(0)
     }
 
     /// A connection for this session: returns what was waiting and may be sent at once.

@@ -15,6 +15,9 @@ use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 /// that offers nothing is let in as well.
 const ALPN: [&[u8]; 4] = [b"x-amzn-mqtt-ca", b"x-amzn-http-ca", b"http/1.1", b"mqtt"];
 
+/// Those of them that mean HTTP.
+pub(crate) const HTTP: [&[u8]; 2] = [b"x-amzn-http-ca", b"http/1.1"];
+
 /// Why there is no TLS server.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use service_core::S3Object;
 
 use super::Engine;
 use crate::clock::Millis;
@@ -20,6 +21,11 @@ pub(crate) enum Management {
     /// Other rules from now on; what has been put off already still comes.
     SetFaults(FaultPlan),
     ShowClock,
+    /// The file behind a URL that was handed out in the place of a presigned placeholder: is it still good?
+    Fetch {
+        object: S3Object,
+        query: String,
+    },
     /// Moves the virtual clock. Clients count as alive on the way, as they would have sent their pings, unless they are
     /// to be `silent`.
     Advance {
@@ -39,6 +45,13 @@ impl<T: JobsTap> Engine<T> {
                 Ok(self.faults.report())
             }
             Management::ShowClock => Ok(self.clock_report()),
+            Management::Fetch { object, query } => {
+                if self.jobs.may_fetch(&object, &query, self.clock.now()) {
+                    Ok(Value::Null)
+                } else {
+                    Err(Refusal::new(403, "AccessDenied", "The URL was not given out, or its time is over."))
+                }
+            }
             Management::Advance { span, .. } if span > LONGEST_STEP => {
                 Err(Refusal::new(400, "InvalidRequestException", "A step of the clock is at most a year."))
             }

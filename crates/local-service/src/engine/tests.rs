@@ -1,5 +1,8 @@
 //! The engine without sockets: what it sends, to whom and in which order.
 
+use serde_json::value::RawValue;
+use service_core::S3Object;
+
 use super::*;
 use crate::broker::packet::{Publish, Qos, Subscribe, Version};
 use crate::jobs::{ControlAnswer, DeviceAnswer};
@@ -57,7 +60,7 @@ async fn the_services_deadline_is_kept_and_its_messages_go_out() {
         }
     }
     events.send(Event::Stop).await.unwrap();
-    run.await.unwrap();
+    run.await.unwrap().unwrap();
 }
 
 /// Answers every request, and tells everybody twice.
@@ -75,8 +78,23 @@ impl JobsTap for Echo {
         }
     }
 
-    fn call(&mut self, _plane: Plane, _operation: &str, params: Value, _now: Millis) -> ControlAnswer {
+    fn call(
+        &mut self,
+        _plane: Plane,
+        _operation: &str,
+        params: Value,
+        _document: Option<String>,
+        _now: Millis,
+    ) -> ControlAnswer {
         ControlAnswer { outcome: Ok(params), publications: Vec::new() }
+    }
+
+    fn may_fetch(&self, _object: &S3Object, _query: &str, _now: Millis) -> bool {
+        false
+    }
+
+    fn save(&self) -> Result<Box<RawValue>, serde_json::Error> {
+        RawValue::from_string("null".to_owned())
     }
 
     fn deadline(&self) -> Option<Millis> {
@@ -99,7 +117,14 @@ struct Desk {
 
 impl Desk {
     fn new(queue: usize) -> Self {
-        let (mut engine, events) = Engine::new(Echo::default(), Clock::real(), Faults::default());
+        let (mut engine, events) = Engine::new(Parts {
+            hub: Hub::default(),
+            jobs: Echo::default(),
+            faults: Faults::default(),
+            clock: Clock::real(),
+            store: None,
+            documents: Documents::default(),
+        });
         let (sender, out) = mpsc::channel(queue);
         let (cutter, cut) = oneshot::channel();
         let connect = Connect {
@@ -114,13 +139,13 @@ impl Desk {
         };
         let peer = Peer { out: sender, cut: cutter };
         engine.on_event(Event::Opened { connection: DEVICE, peer, connect }, Millis::now());
-        engine.flush();
+        engine.flush().unwrap();
         Self { engine, events, out, cut }
     }
 
     fn receive(&mut self, packet: Received) {
         self.engine.on_event(Event::Packet(DEVICE, packet), Millis::now());
-        self.engine.flush();
+        self.engine.flush().unwrap();
     }
 }
 

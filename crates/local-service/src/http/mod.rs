@@ -6,6 +6,7 @@
 
 mod answer;
 mod management;
+pub(crate) mod objects;
 mod request;
 mod routes;
 
@@ -15,39 +16,52 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::documents::Documents;
 use crate::engine::Event;
-use crate::jobs::Refusal;
+use crate::jobs::{Plane, Refusal};
 
 /// Largest body of a request, in bytes: a job document has at most 32 KB, a request with it little more.
 const MAX_BODY: usize = 1_000_000;
 
-/// The service for all requests.
-pub(crate) fn router(events: mpsc::Sender<Event>) -> Router {
-    Router::new().fallback(handle).with_state(events)
+/// What requests are answered with.
+#[derive(Debug, Clone)]
+pub(crate) struct Front {
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) documents: Documents,
+    /// The only plane that is served; `None`: both, and the service's own paths.
+    pub(crate) plane: Option<Plane>,
 }
 
-async fn handle(State(events): State<mpsc::Sender<Event>>, request: Request) -> Response {
-    let outcome = perform(&events, request).await;
+/// The service for all requests.
+pub(crate) fn router(front: Front) -> Router {
+    Router::new().fallback(handle).with_state(front)
+}
+
+async fn handle(State(front): State<Front>, request: Request) -> Response {
+    if front.plane.is_none() && request.uri().path().starts_with(objects::PREFIX) {
+        return objects::serve(&front, request.uri()).await;
+    }
+    let outcome = perform(&front, request).await;
     if let Err(refusal) = &outcome {
         tracing::info!(status = refusal.status, error = %refusal.error, "Refused: {}", refusal.message);
     }
     answer::response(outcome)
 }
 
-async fn perform(events: &mpsc::Sender<Event>, request: Request) -> Result<serde_json::Value, Refusal> {
+async fn perform(front: &Front, request: Request) -> Result<serde_json::Value, Refusal> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, MAX_BODY).await.map_err(|_| {
         let message = format!("The body is not complete, or larger than {MAX_BODY} bytes.");
         Refusal::new(413, "RequestEntityTooLargeException", message)
     })?;
     let (answer, outcome) = oneshot::channel();
-    let event = if parts.uri.path().starts_with(management::PREFIX) {
+    let event = if front.plane.is_none() && parts.uri.path().starts_with(management::PREFIX) {
         Event::Manage { what: management::read(&parts.method, parts.uri.path(), &body)?, answer }
     } else {
-        let request::Call { plane, operation, params } = request::call(&parts, &body)?;
+        let request::Call { plane, operation, params } = request::call(&parts, &body, front.plane)?;
         tracing::debug!(?plane, operation, "Called");
         Event::Call { plane, operation: operation.into(), params, answer }
     };
-    events.send(event).await.map_err(|_| Refusal::stopping())?;
+    front.events.send(event).await.map_err(|_| Refusal::stopping())?;
     outcome.await.map_err(|_| Refusal::stopping())?
 }

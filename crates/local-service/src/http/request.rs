@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use serde_json::{Map, Value};
 
 use super::routes::{self, Hit};
+use crate::documents::percent_decoded;
 use crate::jobs::{Plane, Refusal};
 
 /// What is called.
@@ -16,8 +17,8 @@ pub(crate) struct Call {
     pub(crate) params: Value,
 }
 
-/// Reads a request. Path and query win over the body.
-pub(crate) fn call(parts: &Parts, body: &[u8]) -> Result<Call, Refusal> {
+/// Reads a request. Path and query win over the body. `plane`: the only one that is served.
+pub(crate) fn call(parts: &Parts, body: &[u8], plane: Option<Plane>) -> Result<Call, Refusal> {
     let path = parts.uri.path();
     let levels = path
         .trim_start_matches('/')
@@ -25,11 +26,13 @@ pub(crate) fn call(parts: &Parts, body: &[u8]) -> Result<Call, Refusal> {
         .map(percent_decoded)
         .collect::<Option<Vec<String>>>()
         .ok_or_else(|| Refusal::new(400, "InvalidRequestException", "The path is not UTF-8."))?;
-    let Hit { plane, operation, members } = routes::find(parts.method.as_str(), &levels, signed_for(parts))
-        .ok_or_else(|| {
-        let message = format!("There is no operation {} {path} here.", parts.method);
-        Refusal::new(501, "NotImplemented", message)
-    })?;
+    let Hit { plane, operation, members } =
+        routes::find(parts.method.as_str(), &levels, plane.or_else(|| signed_for(parts))).ok_or_else(
+            || {
+                let message = format!("There is no operation {} {path} here.", parts.method);
+                Refusal::new(501, "NotImplemented", message)
+            },
+        )?;
     let mut params = body_members(body)?;
     for (name, value) in query(parts.uri.query().unwrap_or_default()) {
         params.insert(name, Value::String(value));
@@ -72,30 +75,6 @@ fn query(text: &str) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// `None` if the bytes are not UTF-8. A `%` that is no escape stands for itself.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut rest = text.as_bytes();
-    let mut bytes = Vec::with_capacity(rest.len());
-    while let Some((&first, after)) = rest.split_first() {
-        let escaped = match after {
-            [high, low, ..] if first == b'%' => hex(*high).zip(hex(*low)),
-            _ => None,
-        };
-        if let Some((high, low)) = escaped {
-            bytes.push(high << 4 | low);
-            rest = &after[2..];
-        } else {
-            bytes.push(first);
-            rest = after;
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
-}
-
 #[cfg(test)]
 mod tests {
     use axum::http::Request;
@@ -126,7 +105,7 @@ mod tests {
         let header = "AWS4-HMAC-SHA256 Credential=k/20260101/eu-central-1/iot-jobs-data/aws4_request, SignedHeaders=host";
         let request =
             Request::builder().uri("/things/t1/jobs").header("Authorization", header).body(()).unwrap();
-        let call = call(&request.into_parts().0, b"").unwrap();
+        let call = call(&request.into_parts().0, b"", None).unwrap();
         assert_eq!(call.operation, "GetPendingJobExecutions");
     }
 
@@ -149,6 +128,6 @@ mod tests {
 
     fn read(method: &str, uri: &str, body: &str) -> Result<Call, Refusal> {
         let request = Request::builder().method(method).uri(uri).body(()).unwrap();
-        call(&request.into_parts().0, body.as_bytes())
+        call(&request.into_parts().0, body.as_bytes(), None)
     }
 }

@@ -174,7 +174,8 @@ pub(super) fn cancel(turn: &mut Turn<'_>, params: Value) -> Result<Value, Contro
     let job = find(turn.state, &id)?;
     let work_left = job.counts.open() > 0;
     // After a cancellation without force, one with force reaches what is still in progress.
-    if !job.status.is_open() && !(job.status == JobStatus::Canceled && force && work_left) {
+    let again = job.status == JobStatus::Canceled && force && work_left;
+    if !job.status.is_open() && !again {
         let status = job.status.as_str();
         return Err(ControlError::invalid(format!("Job {id} in status {status} cannot be canceled.")));
     }

@@ -9,6 +9,7 @@ use crate::broker::session::Message;
 use crate::broker::subscriptions::ClientId;
 use crate::broker::topic::{self, Destination};
 use crate::clock::Millis;
+use crate::store::SessionEntry;
 
 /// Most retained messages that are kept; further topics are not retained.
 const MAX_RETAINED: usize = 1000;
@@ -96,8 +97,10 @@ impl Hub {
         if publish.retain {
             if message.payload.is_empty() {
                 self.retained.remove(&publish.topic);
+                self.keep(|| SessionEntry::Forgotten { topic: publish.topic });
             } else if self.retained.len() < MAX_RETAINED || self.retained.contains_key(&publish.topic) {
                 self.retained.insert(publish.topic, message.clone());
+                self.keep(|| SessionEntry::Retained { message: message.saved() });
             } else {
                 tracing::warn!(topic = %message.topic, "Too many retained messages; this one is not kept");
             }
@@ -114,6 +117,10 @@ impl Hub {
 
     fn deliver(&mut self, client: &ClientId, message: Message, now: Millis) {
         if let Some(attached) = self.sessions.get_mut(client) {
+            if self.keeping && message.qos == Qos::AtLeastOnce && attached.session.persists() {
+                let client = client.to_string();
+                self.kept.push(SessionEntry::Delivered { now, client, message: message.saved() });
+            }
             let out = attached.session.deliver(message, now);
             if let Some(connection) = attached.connection {
                 self.write(connection, out);

@@ -6,6 +6,7 @@ use crate::broker::session::Message;
 use crate::broker::subscriptions::ClientId;
 use crate::broker::topic;
 use crate::clock::Millis;
+use crate::store::SessionEntry;
 
 /// Most filters in one SUBSCRIBE (AWS IoT quota).
 const MAX_FILTERS: usize = 8;
@@ -39,6 +40,7 @@ impl Hub {
         let Some(attached) = self.sessions.get_mut(client) else { return };
         let held = &mut attached.session.subscriptions;
         let too_many = filters.len() > MAX_FILTERS;
+        let persists = attached.session.expiry > Millis(0);
         let mut fresh = Vec::new();
         let mut grants = Vec::new();
         for (filter, asked) in filters {
@@ -59,6 +61,10 @@ impl Hub {
         }
         self.effects.push(Effect::Send(from, Sent::SubAck { packet_id, grants }));
         for (filter, qos) in fresh {
+            if persists {
+                let (client, filter) = (client.to_string(), filter.clone());
+                self.keep(|| SessionEntry::Subscribed { client, filter, qos });
+            }
             self.send_retained(client, &filter, qos, now);
         }
     }
@@ -80,7 +86,7 @@ impl Hub {
 
     pub(super) fn unsubscribed(&mut self, from: ConnectionId, client: &ClientId, unsubscribe: &Unsubscribe) {
         let Some(attached) = self.sessions.get_mut(client) else { return };
-        let found = unsubscribe
+        let found: Vec<bool> = unsubscribe
             .filters
             .iter()
             .map(|filter| {
@@ -88,6 +94,12 @@ impl Hub {
                 attached.session.subscriptions.remove(filter).is_some()
             })
             .collect();
+        if attached.session.persists() {
+            for filter in &unsubscribe.filters {
+                let (client, filter) = (client.to_string(), filter.clone());
+                self.keep(|| SessionEntry::Unsubscribed { client, filter });
+            }
+        }
         self.effects.push(Effect::Send(from, Sent::UnsubAck { packet_id: unsubscribe.packet_id, found }));
     }
 }

@@ -1,0 +1,133 @@
+//! Listening: TCP for MQTT over TLS and for HTTP, and HTTP on the TLS listener for devices that ask for it by ALPN.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::broker::connection;
+use crate::broker::hub::ConnectionId;
+use crate::engine::Event;
+use crate::http::{self, Front};
+use crate::jobs::Plane;
+use crate::serve::StartError;
+
+/// Pause after the system refused a connection, which it does when descriptors are used up.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A device's connection that speaks HTTP.
+pub(crate) type Https = TlsStream<TcpStream>;
+
+pub(crate) async fn bind(
+    address: SocketAddr,
+    purpose: &'static str,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Bind { address, purpose, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// Lets devices in, on all listeners, until it is told to stop.
+pub(crate) async fn accept(
+    listeners: Vec<TcpListener>,
+    tls: Arc<ServerConfig>,
+    events: mpsc::Sender<Event>,
+    https: mpsc::Sender<Https>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let acceptor = TlsAcceptor::from(tls);
+    let (sockets, mut accepted) = mpsc::channel(1);
+    let mut accepting: JoinSet<()> =
+        listeners.into_iter().map(|listener| accept_on(listener, sockets.clone())).collect();
+    drop(sockets);
+    let mut connections = JoinSet::new();
+    let mut last = 0;
+    loop {
+        tokio::select! {
+            Some(socket) = accepted.recv() => {
+                last += 1;
+                let (acceptor, events, https) = (acceptor.clone(), events.clone(), https.clone());
+                connections.spawn(connection::serve(socket, acceptor, ConnectionId(last), events, https));
+            }
+            Some(_) = connections.join_next() => {}
+            // An error says that the handle was dropped, which stops the service as well.
+            _ = stopped.changed() => break,
+        }
+    }
+    accepting.shutdown().await;
+    while connections.join_next().await.is_some() {}
+}
+
+async fn accept_on(listener: TcpListener, sockets: mpsc::Sender<TcpStream>) {
+    loop {
+        match listener.accept().await {
+            Ok((socket, _)) => {
+                if sockets.send(socket).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::warn!("Cannot accept a connection: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves the AWS API on plain HTTP.
+pub(crate) async fn serve_http(listener: TcpListener, front: Front, mut stopped: watch::Receiver<bool>) {
+    let listener = listener.tap_io(|socket| {
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!("Small answers may be late: {error}");
+        }
+    });
+    let server = axum::serve(listener, http::router(front)).with_graceful_shutdown(async move {
+        // An error says that the handle was dropped, which stops the service as well.
+        let _ = stopped.changed().await;
+    });
+    if let Err(error) = server.await {
+        tracing::error!("HTTP is no longer served: {error}");
+    }
+}
+
+/// Serves the data plane to devices that speak HTTP with their certificate.
+pub(crate) async fn serve_https(
+    handed: mpsc::Receiver<Https>,
+    front: Front,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let front = Front { plane: Some(Plane::Data), ..front };
+    let server = axum::serve(Handed(handed), http::router(front)).with_graceful_shutdown(async move {
+        let _ = stopped.changed().await;
+    });
+    if let Err(error) = server.await {
+        tracing::error!("HTTP with certificates is no longer served: {error}");
+    }
+}
+
+/// Connections whose handshake is done.
+struct Handed(mpsc::Receiver<Https>);
+
+impl axum::serve::Listener for Handed {
+    type Io = Https;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (Https, ()) {
+        match self.0.recv().await {
+            Some(stream) => (stream, ()),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

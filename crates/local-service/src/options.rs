@@ -1,0 +1,62 @@
+//! What the service is started with.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use jobs_protocol::ThingName;
+
+use crate::faults::FaultPlan;
+use crate::pki::{self, Identity, InitError};
+
+/// What the service is started with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Certificate of the authority that signed the devices' certificates, in PEM.
+    pub authority: String,
+    /// The server's certificate and key.
+    pub server: Identity,
+    /// Things that are registered from the beginning.
+    pub things: Vec<ThingName>,
+    /// Where MQTT over TLS is served; port 0 takes a free one.
+    pub mqtt: SocketAddr,
+    /// Where else, for clients that know one port only.
+    pub also_mqtt: Vec<SocketAddr>,
+    /// Where HTTP is served; port 0 takes a free one.
+    pub http: SocketAddr,
+    /// Where state is kept; `None`: in memory.
+    pub data: Option<PathBuf>,
+    /// The directory that stands in for S3.
+    pub documents: Option<PathBuf>,
+    /// A clock that stands still until it is moved: for tests that must not wait for minutes.
+    pub virtual_clock: bool,
+    /// Faults from the beginning.
+    pub faults: FaultPlan,
+}
+
+impl Options {
+    /// On free ports of the loopback address, without anything that has to be asked for.
+    #[must_use]
+    pub fn new(authority: String, server: Identity, things: Vec<ThingName>) -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            authority,
+            server,
+            things,
+            mqtt: any,
+            also_mqtt: Vec::new(),
+            http: any,
+            data: None,
+            documents: None,
+            virtual_clock: false,
+            faults: FaultPlan::default(),
+        }
+    }
+
+    /// Options for a directory that `init` has made, with all the things in it.
+    pub fn of_directory(directory: &Path) -> Result<Self, InitError> {
+        let files = pki::server_files(directory)?;
+        let things = pki::things(directory)?;
+        let server = Identity { certificate: files.certificate, key: files.key };
+        Ok(Self::new(files.authority, server, things))
+    }
+}
