@@ -22,20 +22,17 @@ pub(crate) struct Restored {
 pub(crate) fn restore(directory: &Path, objects: String) -> Result<Restored, StoreError> {
     let Found { mut store, snapshot, entries } = Store::open(directory)?;
     let mut hub = Hub::kept();
-    let mut jobs = match snapshot {
-        Some(snapshot) => {
-            for entry in snapshot.sessions {
-                hub.replay(entry);
-            }
-            Jobs::restore(objects, &snapshot.service)
-                .map_err(|source| StoreError::Service { path: directory.to_owned(), source })?
+    let mut jobs = if let Some(snapshot) = snapshot {
+        for entry in snapshot.sessions {
+            hub.replay(entry);
         }
-        None => {
-            let jobs = Jobs::new(objects);
-            // The seed of its ids is part of it.
-            store.replace(jobs.save()?, Vec::new())?;
-            jobs
-        }
+        Jobs::restore(objects, &snapshot.service)
+            .map_err(|source| StoreError::Service { path: directory.to_owned(), source })?
+    } else {
+        let jobs = Jobs::new(objects);
+        // The seed of its ids is part of it.
+        store.replace(jobs.save()?, Vec::new())?;
+        jobs
     };
     let mut latest = Millis(0);
     let count = entries.len();

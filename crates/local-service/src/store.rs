@@ -270,7 +270,9 @@ mod tests {
             .iter()
             .map(|entry| match entry {
                 Entry::Deadline { now } => now.0,
-                other => panic!("not written here: {other:?}"),
+                Entry::Request { .. } | Entry::Call { .. } | Entry::Session(_) => {
+                    panic!("not written here: {entry:?}")
+                }
             })
             .collect()
     }

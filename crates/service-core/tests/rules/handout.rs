@@ -105,7 +105,7 @@ fn another_pace_holds_from_the_next_batch_on() {
 }
 
 /// START is 2024-07-03T09:46:40.
-fn scheduled(more: Value) -> Bench {
+fn scheduled(more: &Value) -> Bench {
     let mut bench = Bench::new();
     assert_eq!(bench.job("j", json!({"schedulingConfig": more})), []);
     assert_eq!(job(&mut bench)["status"], "SCHEDULED");
@@ -114,7 +114,7 @@ fn scheduled(more: Value) -> Bench {
 
 #[test]
 fn a_scheduled_job_begins_at_its_minute() {
-    let mut bench = scheduled(json!({"startTime": "2024-07-03T10:30"}));
+    let mut bench = scheduled(&json!({"startTime": "2024-07-03T10:30"}));
     assert_eq!(job(&mut bench)["schedulingConfig"]["startTime"], "2024-07-03T10:30");
     let begin = 1_720_002_600_000;
     assert_eq!(bench.service.deadline(), Some(EpochMillis(begin)));
@@ -126,13 +126,13 @@ fn a_scheduled_job_begins_at_its_minute() {
 
 #[test]
 fn a_scheduled_job_can_be_cancelled_or_by_force_deleted_before_it_begins() {
-    let mut bench = scheduled(json!({"startTime": "2024-07-03T10:30"}));
+    let mut bench = scheduled(&json!({"startTime": "2024-07-03T10:30"}));
     let refused = bench.control("DeleteJob", json!({"jobId": "j"})).expect_err("still to come");
     assert_eq!(refused.name, "InvalidStateTransitionException");
     bench.control("UpdateJob", json!({"jobId": "j", "description": "d"})).unwrap();
     bench.control("CancelJob", json!({"jobId": "j"})).unwrap();
     assert_eq!((bench.service.deadline(), job(&mut bench)["status"].clone()), (None, json!("CANCELED")));
-    let mut bench = scheduled(json!({"startTime": "2024-07-03T10:30"}));
+    let mut bench = scheduled(&json!({"startTime": "2024-07-03T10:30"}));
     bench.control("DeleteJob", json!({"jobId": "j", "force": true})).unwrap();
     assert_eq!((bench.service.deadline(), bench.passes(10 * 60 * MINUTE)), (None, vec![]));
 }
