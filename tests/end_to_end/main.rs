@@ -5,6 +5,7 @@ mod documents;
 mod input;
 mod jobs;
 mod lifecycle;
+mod progress;
 mod restrictions;
 mod samples;
 mod trust;

@@ -58,9 +58,9 @@ fn a_user_that_is_not_allowed_is_rejected_before_the_first_step_has_run() {
         steps(&[handler("first", &json!({})), handler("second", &json!({ "runAsUser": "daemon" }))]);
     let keys = [("allowed-users", json!(["bin"]))];
     if rustix::process::geteuid().is_root() {
-        is_rejected_with(&keys, &document, &["step 2 (second)", "\"daemon\"", "jobs.allowed-users"]);
+        is_rejected_with(&keys, &document, &["Step 2 of 2 (second)", "\"daemon\"", "jobs.allowed-users"]);
     } else {
-        is_rejected_with(&keys, &document, &["step 2 (second)", "\"daemon\"", "only root can switch"]);
+        is_rejected_with(&keys, &document, &["Step 2 of 2 (second)", "\"daemon\"", "only root can switch"]);
     }
 }
 
@@ -70,7 +70,7 @@ fn a_user_that_does_not_exist_is_rejected_before_the_first_step_has_run() {
     for user in ["no-such-user", "-u", "--", "4294967295", "4294967296", "root:0", "root\n", "$(id -un)"] {
         let step = handler("second", &json!({ "runAsUser": user }));
         let document = steps(&[handler("first", &json!({})), step]);
-        is_rejected_with(&[], &document, &["step 2 (second)", "does not exist on this device"]);
+        is_rejected_with(&[], &document, &["Step 2 of 2 (second)", "does not exist on this device"]);
     }
 }
 
@@ -92,7 +92,7 @@ fn a_directory_that_is_not_allowed_is_rejected() {
 fn where_commands_are_switched_off_only_handlers_are_run() {
     let keys = [("allow-commands", json!(false))];
     let document = steps(&[handler("first", &json!({})), command("true")]);
-    is_rejected_with(&keys, &document, &["step 2 (command)", "\"true\"", "jobs.allow-commands"]);
+    is_rejected_with(&keys, &document, &["Step 2 of 2 (command)", "\"true\"", "jobs.allow-commands"]);
     let document = json!({ "operation": "true" }).to_string();
     is_rejected_with(&keys, &document, &["\"true\" was not found in ", "jobs.allow-commands"]);
     let (execution, has_run) = outcome(&keys, &json!({ "operation": "first" }).to_string());
@@ -144,6 +144,7 @@ fn a_handler_finds_what_it_is_run_for_and_nothing_else() {
         "ATTEMPT",
         "EXECUTION_NUMBER",
         "HANDLER_PATH",
+        "HANDLER_PROGRESS_FD",
         "HANDLER_RUN",
         "HANDLER_SCRATCH",
         "HOME",

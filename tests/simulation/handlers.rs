@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agent_core::{Captured, Ending, Found, RunId, StepOutcome};
+use agent_core::{Captured, Ending, Found, Progress, RunId, StepOutcome};
 
 /// Everything that was ever started.
 #[derive(Debug, Default)]
@@ -123,5 +123,5 @@ pub(crate) fn outcome(ending: Ending, stderr_lines: u64) -> StepOutcome {
         lines: stderr_lines,
         ..Captured::default()
     };
-    StepOutcome { ending, stdout: Captured::default(), stderr, left_behind: 0 }
+    StepOutcome { ending, stdout: Captured::default(), stderr, left_behind: 0, progress: Progress::default() }
 }

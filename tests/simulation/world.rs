@@ -526,6 +526,7 @@ impl World {
     fn deed(&mut self, effect: Effect, answers: &mut Vec<Event>) {
         match effect {
             Effect::Save(record) => {
+                let record = *record;
                 self.tell(|| format!("saved {record:?}"));
                 if let Record::Decided { execution, verdict, .. } = &record {
                     self.decided.insert(execution.clone(), verdict.clone());

@@ -6,6 +6,7 @@
 
 mod intake;
 mod offer;
+mod progress;
 mod reboot;
 mod recovery;
 mod work;
@@ -26,6 +27,7 @@ use crate::outbox::Owed;
 use crate::pending::Pending;
 use crate::verdict::{Ended, step_at};
 use crate::{BootId, BootTime, Effect, Event, ExecutionId, OnStop, RunId, Settings};
+use progress::News;
 use reboot::Rebooting;
 
 /// After this long without any news the front of the list is asked for; a notification may get lost.
@@ -56,6 +58,8 @@ pub struct Agent {
     gap: bool,
     /// Set when the agent was told to end and waits for its handler: the moment to go anyway.
     leaving: Option<BootTime>,
+    /// What a handler says is told no earlier.
+    next_news_at: Option<BootTime>,
     pending: Pending,
     /// `$next/get`.
     next: Inquiry,
@@ -132,6 +136,7 @@ struct Running {
     limit_at: Option<BootTime>,
     check_at: Option<BootTime>,
     renew_at: BootTime,
+    news: News,
 }
 
 /// Why a running handler has been told to stop.
@@ -157,6 +162,7 @@ impl Agent {
             link_up: false,
             gap: true,
             leaving: None,
+            next_news_at: None,
             pending: Pending::default(),
             next: Inquiry::default(),
             list: Inquiry::default(),
@@ -183,6 +189,7 @@ impl Agent {
             Event::Message { topic, payload } => self.heard(&topic, &payload, now, &mut out),
             Event::Inspected { execution, refused } => self.inspected(&execution, refused, now, &mut out),
             Event::StepEnded { run, outcome } => self.step_ended(&run, outcome, now, &mut out),
+            Event::Reported { run, progress } => self.reported(&run, progress),
             Event::Adopted { run, found } => self.adopted(&run, found, now, &mut out),
             Event::RebootFailed { reason } => self.reboot_failed(&reason, now, &mut out),
             Event::DeadlineReached => {}
@@ -220,6 +227,8 @@ impl Agent {
                 Phase::Running(running) if running.stop != Some(StopCause::OverAtService) => {
                     moments.extend([running.limit_at.filter(|_| running.stop.is_none()), running.check_at]);
                     moments.push(Some(running.renew_at));
+                    moments
+                        .push(self.next_news_at.filter(|_| running.news.untold && self.can_tell_progress()));
                 }
                 Phase::Rebooting(rebooting) => moments.push(Some(rebooting.deadline())),
                 Phase::Running(_)
@@ -243,7 +252,10 @@ impl Agent {
                 let phase = match &execution.phase {
                     Phase::Announcing { .. } => "waiting for the service to agree".to_owned(),
                     Phase::Adopting { .. } => "looking for its handler".to_owned(),
-                    Phase::Running(running) => format!("running step {}", running.run.step + 1),
+                    Phase::Running(running) => match running.news.latest.in_short() {
+                        Some(progress) => format!("running step {}: {progress}", running.run.step + 1),
+                        None => format!("running step {}", running.run.step + 1),
+                    },
                     Phase::Rebooting(_) => "waiting for the reboot that its handler has asked for".to_owned(),
                     Phase::Reporting(verdict) => format!("reporting {}", verdict.status),
                 };
@@ -260,7 +272,7 @@ impl Agent {
 
     fn save(&mut self, record: Record, out: &mut Effects) {
         self.saved.apply(&record);
-        out.push(Effect::Save(record));
+        out.push(Effect::Save(Box::new(record)));
     }
 
     /// First of all the service is asked what it believes.
@@ -339,6 +351,7 @@ impl Agent {
             let step = running.run.step;
             self.owe_progress(step, now);
         }
+        self.keep_telling(now);
     }
 
     /// Sends what is due, if there is a link to send it over.

@@ -11,7 +11,7 @@ use crate::{ExecutionId, RunId};
 #[derive(Debug, Clone)]
 pub enum Effect {
     /// Append to the journal and sync. If that fails nothing after it may be performed, now or later.
-    Save(Record),
+    Save(Box<Record>),
     /// Hand a message to the link, at QoS 1. It may be lost: the core asks again.
     Publish {
         /// Where to.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ExecutionId, RunId};
+use crate::{ExecutionId, Progress, RunId};
 
 /// Something that happened. The shell brings them one at a time.
 #[derive(Debug, Clone)]
@@ -31,6 +31,13 @@ pub enum Event {
         run: RunId,
         /// How it ended.
         outcome: StepOutcome,
+    },
+    /// A running handler has said how far it is. Comes as often as it likes: the agent tells the service less often.
+    Reported {
+        /// Which run.
+        run: RunId,
+        /// All that it says by now.
+        progress: Progress,
     },
     /// The answer to [`Effect::Adopt`](crate::Effect::Adopt).
     Adopted {
@@ -81,6 +88,9 @@ pub struct StepOutcome {
     pub stderr: Captured,
     /// Processes that it has left behind.
     pub left_behind: u32,
+    /// The last that it has said of its work.
+    #[serde(default, skip_serializing_if = "Progress::is_empty")]
+    pub progress: Progress,
 }
 
 /// What was kept of a stream.

@@ -296,6 +296,7 @@ mod tests {
             stdout: Captured::default(),
             stderr: Captured::default(),
             left_behind: 0,
+            progress: crate::Progress::default(),
         };
         let verdict = Verdict { status: ReportedStatus::Succeeded, details: StatusDetails::default() };
         let version = VersionNumber::new(2);

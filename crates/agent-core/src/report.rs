@@ -10,7 +10,7 @@ use jobs_protocol::{ReportedStatus, StatusDetails};
 
 use crate::journal::Verdict;
 use crate::verdict::Ended;
-use crate::{Captured, Details};
+use crate::{Captured, Details, Progress};
 
 /// Which details a job's report has: its document decides, if it says, else the operator.
 pub(crate) fn details_for(document: &JobDocument, set: Details) -> Details {
@@ -72,6 +72,9 @@ pub(crate) fn report(
                     report.with("stdout-head", &head, Text::Readable).with("stdout", &tail, Text::Readable);
             }
         }
+    }
+    if details != Details::DeviceClient {
+        report = Progress::of_all(ended.iter().map(|(_, outcome)| &outcome.progress)).add_to(report);
     }
     Verdict { status, details: report }
 }

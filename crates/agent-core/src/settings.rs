@@ -43,6 +43,8 @@ pub struct Settings {
     pub final_step: FinalStep,
     /// What is reported of a job whose document does not say.
     pub details: Details,
+    /// At most once in this time the service is told what a running handler says.
+    pub progress_interval: Duration,
     /// The exit code by which a handler asks for a reboot of the machine; none: it is an exit code like others.
     pub reboot_exit_code: Option<i32>,
 }
@@ -131,6 +133,7 @@ impl Settings {
             on_stop: OnStop::default(),
             final_step: FinalStep::default(),
             details: Details::default(),
+            progress_interval: Duration::from_secs(30),
             reboot_exit_code: Some(REBOOT_EXIT_CODE),
         }
     }

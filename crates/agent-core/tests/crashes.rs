@@ -7,7 +7,7 @@ use std::fmt;
 use agent_core::journal::{Record, State};
 use agent_core::{
     AfterReboot, Agent, BootId, BootTime, Captured, Effect, Ending, Event, Found, HandlerPolicy,
-    OnInterruption, RunId, Settings, StepOutcome,
+    OnInterruption, Progress, RunId, Settings, StepOutcome,
 };
 use jobs_protocol::ThingName;
 use serde_json::{Value, json};
@@ -255,6 +255,7 @@ impl World {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Save(record) => {
+                let record = *record;
                 // A break before that finds the handler still at work.
                 if matches!(
                     record,
@@ -409,5 +410,11 @@ fn boot_id(boots: u64) -> BootId {
 }
 
 fn ended(ending: Ending) -> StepOutcome {
-    StepOutcome { ending, stdout: Captured::default(), stderr: Captured::default(), left_behind: 0 }
+    StepOutcome {
+        ending,
+        stdout: Captured::default(),
+        stderr: Captured::default(),
+        left_behind: 0,
+        progress: Progress::default(),
+    }
 }

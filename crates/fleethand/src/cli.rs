@@ -17,6 +17,8 @@ pub(crate) enum Command {
     Run(Flags),
     /// Say what is understood of the configuration and what is not.
     CheckConfig(Flags),
+    /// Say how far a handler is.
+    Report(Vec<OsString>),
 }
 
 /// The AWS IoT Jobs agent for Linux boards.
@@ -66,12 +68,18 @@ struct Cli {
     http_proxy_config: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum Word {
     /// Runs the agent (as without any word)
     Run,
     /// Says what is wrong with the configuration, and ends with 0 if nothing is
     CheckConfig,
+    /// Called by a handler: reports facts about its work to the service while it runs
+    Report {
+        /// NAME=VALUE, or a line about the progress
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        texts: Vec<OsString>,
+    },
 }
 
 const AFTER_HELP: &str = "Every key of the file can also be set in the environment: FLEETHAND_JOBS__HANDLER_DIRECTORY \
@@ -124,12 +132,13 @@ const SWITCH_FLAGS: [&str; 2] = ["tunneling-disable-notification", "enable-sdk-l
 /// Reads the command line. The error prints itself: help and version are errors, too, with exit code 0.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
     let matches = command().try_get_matches_from(arguments)?;
-    let cli = Cli::from_arg_matches(&matches)?;
-    let word = cli.word.unwrap_or(Word::Run);
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    let word = cli.word.take().unwrap_or(Word::Run);
     let flags = cli.into_flags(&matches);
     Ok(match word {
         Word::Run => Command::Run(flags),
         Word::CheckConfig => Command::CheckConfig(flags),
+        Word::Report { texts } => Command::Report(texts),
     })
 }
 
@@ -202,6 +211,7 @@ mod tests {
     fn flags(line: &str) -> Flags {
         match parse(line.split(' ').map(OsString::from)).unwrap() {
             Command::Run(flags) | Command::CheckConfig(flags) => flags,
+            Command::Report(texts) => panic!("{texts:?}"),
         }
     }
 

@@ -2,6 +2,7 @@
 //! event. What a step may run and what an ending means is decided elsewhere.
 
 mod faults;
+mod held;
 mod orphans;
 mod words;
 
@@ -19,8 +20,8 @@ use jobs_protocol::document::{Action, Step};
 
 use crate::chain::Chain;
 use crate::config::Jobs;
-use crate::readiness::Readiness;
 pub(crate) use faults::faults;
+use held::{Happened, Held};
 use orphans::Orphans;
 use words::{bare, looked_at, not_started, outcome_of, refused, request, told};
 
@@ -60,15 +61,6 @@ pub(crate) struct Handlers {
     /// Names of runs of earlier lives, until it is known what is to become of them.
     left: Vec<String>,
     orphans: Orphans,
-}
-
-/// A run that has not ended as far as we know.
-#[derive(Debug)]
-struct Held {
-    id: RunId,
-    run: Run,
-    /// None if it cannot be watched for the moment.
-    pidfd: Option<Readiness>,
 }
 
 impl Handlers {
@@ -175,33 +167,42 @@ impl Handlers {
         }
     }
 
-    /// The next end of a run. Safe to cancel.
+    /// The next end of a run, or what its handler reports. Safe to cancel.
     pub(crate) async fn next_event(&mut self) -> Event {
         loop {
-            self.watch_all();
-            let all_watched = self.runs.iter().all(|held| held.pidfd.is_some());
-            let ended = poll_fn(|context| self.poll_ended(context));
-            let ended = if all_watched {
-                Some(ended.await)
+            self.runs.iter_mut().for_each(Held::watch);
+            for held in &mut self.runs {
+                if let Some(progress) = held.news() {
+                    return Event::Reported { run: held.id.clone(), progress };
+                }
+            }
+            let all_watched = self.runs.iter().all(Held::is_watched);
+            let happened = poll_fn(|context| self.poll(context));
+            let happened = if all_watched {
+                Some(happened.await)
             } else {
-                tokio::time::timeout(WATCH_AGAIN_AFTER, ended).await.ok()
+                tokio::time::timeout(WATCH_AGAIN_AFTER, happened).await.ok()
             };
-            if let Some(index) = ended {
-                return self.end(index);
+            match happened {
+                Some((index, Happened::Ended)) => return self.end(index),
+                Some((index, Happened::Reported)) => self.runs[index].take_note().await,
+                None => {}
             }
         }
     }
 
-    /// The index of a run whose keeper is gone.
-    fn poll_ended(&self, context: &mut Context<'_>) -> Poll<usize> {
-        let is_over =
-            |held: &Held| held.pidfd.as_ref().is_some_and(|pidfd| pidfd.poll_readable(context).is_ready());
-        self.runs.iter().position(is_over).map_or(Poll::Pending, Poll::Ready)
+    /// The index of a run to which something has happened, and what.
+    fn poll(&self, context: &mut Context<'_>) -> Poll<(usize, Happened)> {
+        for (index, held) in self.runs.iter().enumerate() {
+            if let Poll::Ready(happened) = held.poll(context) {
+                return Poll::Ready((index, happened));
+            }
+        }
+        Poll::Pending
     }
 
     fn end(&mut self, index: usize) -> Event {
-        let Held { id, run, pidfd } = self.runs.swap_remove(index);
-        drop(pidfd);
+        let Held { id, run, .. } = self.runs.swap_remove(index);
         let outcome = match run.finish() {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -209,24 +210,17 @@ impl Handlers {
                 return Event::StepEnded { run: id, outcome: bare(Ending::Lost) };
             }
         };
+        if outcome.reported.left_out > 0 {
+            let left_out = outcome.reported.left_out;
+            tracing::warn!(run = %id, left_out, "The handler has reported more facts than are kept");
+        }
         tracing::debug!(run = %id, ending = ?outcome.ending, ran_for = ?outcome.ran_for, "Handler ended");
         tracing::debug!(run = %id, stdout = %outcome.stdout.tail, stderr = %outcome.stderr.tail, "Its last words");
         Event::StepEnded { run: id, outcome: outcome_of(outcome) }
     }
 
     fn hold(&mut self, id: RunId, run: Run) {
-        self.runs.push(Held { id, run, pidfd: None });
-    }
-
-    fn watch_all(&mut self) {
-        for held in self.runs.iter_mut().filter(|held| held.pidfd.is_none()) {
-            match held.run.pidfd().and_then(Readiness::watch) {
-                Ok(pidfd) => held.pidfd = Some(pidfd),
-                Err(error) => {
-                    tracing::warn!(run = %held.id, %error, "A run cannot be watched for the moment");
-                }
-            }
-        }
+        self.runs.push(Held::new(id, run));
     }
 }
 

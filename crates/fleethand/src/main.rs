@@ -16,6 +16,7 @@ mod notify;
 mod perform;
 mod readiness;
 mod reboot;
+mod report;
 mod run;
 mod shell;
 mod signals;
@@ -31,12 +32,16 @@ fn main() -> ExitCode {
     if let Some(code) = handlers::keeper(std::env::args_os()) {
         return code;
     }
+    if let Some(code) = report::in_short(std::env::args_os()) {
+        return code;
+    }
     let command = match cli::parse(std::env::args_os()) {
         Ok(command) => command,
         Err(error) => return cli::explain(&error),
     };
     let outcome = match command {
         Command::Run(flags) => run::run(&flags),
+        Command::Report(texts) => report::report(texts),
         Command::CheckConfig(flags) => {
             // A report that nobody can read has found nothing.
             check::check_config(&flags, &mut std::io::stdout().lock()).unwrap_or(Err(Exit::Storage))

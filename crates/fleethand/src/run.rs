@@ -157,6 +157,7 @@ fn core_settings(config: &Config) -> Settings {
         on_stop: jobs.on_stop,
         final_step: jobs.final_step,
         details: jobs.details,
+        progress_interval: jobs.progress_interval,
         reboot_exit_code: jobs.reboot_exit_code,
     }
 }

@@ -229,6 +229,22 @@ fn a_command_line_that_is_not_understood_ends_with_64() {
 }
 
 #[test]
+fn a_report_that_nobody_can_take_is_told_to_who_made_it() {
+    let bench = Bench::new();
+    let said = bench.run(&["report", "half"]);
+    assert_eq!(said.code, 64, "{}", said.text);
+    assert!(said.text.contains("HANDLER_PROGRESS_FD is not set"), "{}", said.text);
+    let said = bench.run_with(&["report", "half"], &[("HANDLER_PROGRESS_FD", "/etc/passwd")]);
+    assert_eq!(said.code, 64, "{}", said.text);
+    let said = bench.run_with(&["report", "half"], &[("HANDLER_PROGRESS_FD", "99")]);
+    assert_eq!(said.code, 74, "{}", said.text);
+    assert!(said.text.contains("cannot write to descriptor 99"), "{}", said.text);
+    assert_eq!(bench.run(&["report"]).code, 64, "nothing to report");
+    let help = bench.run(&["report", "--help"]);
+    assert!(help.code == 0 && help.text.contains("NAME=VALUE"), "{}", help.text);
+}
+
+#[test]
 fn help_and_version_end_with_0() {
     let bench = Bench::new();
     let version = bench.run(&["--version"]);

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::reports::Reported;
+
 /// All that is known about a run that is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -21,6 +23,9 @@ pub struct Outcome {
     /// Processes of the handler that were still there when the run was over: daemons left behind after a normal end,
     /// or processes that even SIGKILL did not end.
     pub left_behind: u32,
+    /// What it has reported of its work.
+    #[serde(default)]
+    pub reported: Reported,
 }
 
 impl Outcome {
@@ -32,6 +37,7 @@ impl Outcome {
             stderr: Captured::default(),
             ran_for: Duration::ZERO,
             left_behind: 0,
+            reported: Reported::default(),
         }
     }
 }

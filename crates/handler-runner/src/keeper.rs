@@ -4,6 +4,7 @@
 //! and knows only its slot. SIGTERM tells it to stop the handler. What is decided on the way stands in `stopping`.
 
 mod memory;
+mod reporting;
 mod stopping;
 mod stream;
 mod tree;
@@ -32,8 +33,9 @@ use crate::process::{is_machine_going_down, this_process};
 use crate::slot::{self, Place, Slot, Spec};
 use crate::spawn;
 use memory::Counter;
+use reporting::Reporting;
 use stopping::{Course, Deed, Seen};
-use stream::{CHUNK, Stream};
+use stream::{CHUNK, Stream, never_wait};
 
 /// Holds one run; the arguments are its number and the directory of its slot. To be called before anything else: it
 /// wants a process of one thread with nothing set up.
@@ -57,6 +59,9 @@ fn keep(run: &OsStr, slot: &Slot) -> io::Result<()> {
     for each in [NixSignal::SIGTERM, NixSignal::SIGINT, NixSignal::SIGCHLD] {
         wanted.add(each);
     }
+    // While the numbers are low: some shells can write to descriptors with one digit only.
+    let (reports, report_to) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    never_wait(&reports)?;
     let signals = SignalFd::with_flags(&wanted, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
     let records = slot.open_records(false)?;
     // Somebody who looked for this run in the meantime may have declared it void.
@@ -76,8 +81,9 @@ fn keep(run: &OsStr, slot: &Slot) -> io::Result<()> {
     slot::write_record(&records, Place::Keeper, spec.run, &this_process()?)?;
     let memory = Counter::of_this_process();
     let started = now();
-    let outcome = match spawn::spawn(&spec, &records) {
-        Ok(child) => Keeper::new(&spec, child, signals, memory, started)?.run()?,
+    let reporting = Reporting::new(reports, slot, spec.run)?;
+    let outcome = match spawn::spawn(&spec, &records, report_to) {
+        Ok(child) => Keeper::new(&spec, child, signals, memory, reporting, started)?.run()?,
         Err(error) => {
             let reason = error.to_string();
             Outcome::bare(Ending::CouldNotStart { path: spec.path.clone(), reason })
@@ -93,6 +99,7 @@ struct Keeper {
     memory: Option<Counter>,
     stdout: Stream,
     stderr: Stream,
+    reporting: Reporting,
     started: Duration,
     ended: Option<(Death, Duration)>,
     course: Course,
@@ -106,6 +113,7 @@ impl Keeper {
         mut child: Child,
         signals: SignalFd,
         memory: Option<Counter>,
+        reporting: Reporting,
         started: Duration,
     ) -> io::Result<Self> {
         let handler = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
@@ -118,6 +126,7 @@ impl Keeper {
             memory,
             stdout: Stream::new(stdout, spec)?,
             stderr: Stream::new(stderr, spec)?,
+            reporting,
             started,
             ended: None,
             course: Course::new(started, spec.time_limit, spec.grace),
@@ -137,6 +146,7 @@ impl Keeper {
                 }
             }
             self.reap()?;
+            self.reporting.write_if_due(now());
             if now() >= self.course.alarm() {
                 let deed = self.course.alarm_rings(now());
                 self.perform(deed)?;
@@ -171,20 +181,22 @@ impl Keeper {
             PollFd::from_borrowed_fd(signals, PollFlags::IN),
             PollFd::from_borrowed_fd(timer, PollFlags::IN),
         ];
-        for pipe in [&self.stdout.pipe, &self.stderr.pipe].into_iter().flatten() {
+        for pipe in [&self.stdout.pipe, &self.stderr.pipe, &self.reporting.pipe].into_iter().flatten() {
             fds.push(PollFd::new(pipe, PollFlags::IN));
         }
         match poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        // Both at every turn: neither can starve the other, nor the signals and the alarm.
+        // All at every turn: none can starve another, nor the signals and the alarm.
         self.stdout.read(buffer)?;
-        self.stderr.read(buffer)
+        self.stderr.read(buffer)?;
+        self.reporting.read(buffer)
     }
 
     fn set_timer(&self) -> io::Result<()> {
-        let alarm = self.course.alarm().max(Duration::from_nanos(1));
+        let alarm = self.course.alarm().min(self.reporting.alarm().unwrap_or(Duration::MAX));
+        let alarm = alarm.max(Duration::from_nanos(1));
         let time = Timespec {
             tv_sec: i64::try_from(alarm.as_secs()).unwrap_or(i64::MAX).min(8_589_934_592),
             tv_nsec: alarm.subsec_nanos().into(),
@@ -230,6 +242,7 @@ impl Keeper {
             stderr: self.stderr.kept.finish(),
             ran_for: ended.saturating_sub(self.started),
             left_behind: u32::try_from(left_behind).unwrap_or(u32::MAX),
+            reported: self.reporting.finish(&mut buffer)?,
         })
     }
 

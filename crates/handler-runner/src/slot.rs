@@ -5,6 +5,7 @@
 //! of the run that it belongs to, so that the file is used again for the next run without being cleared. The keeper
 //! holds a lock on it for as long as it lives.
 
+mod reported;
 mod scratch;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::ending::Outcome;
 use crate::request::MAX_TAIL_CHARACTERS;
 use crate::user::Identity;
+pub(crate) use reported::{MOST_REPORTED, read_reported, write_reported};
 
 /// Everything that the keeper needs to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +84,7 @@ impl Place {
 }
 
 /// Two heads and two tails at three bytes a unit, six when escaped as JSON, and room for the rest.
-const MAX_RECORD: usize = MAX_TAIL_CHARACTERS * 4 * 6 + 8 * 1024;
+const MAX_RECORD: usize = MAX_TAIL_CHARACTERS * 4 * 6 + MOST_REPORTED + 8 * 1024;
 /// What is written ahead of use: enough for the usual 1024 characters of each.
 const PREPARED: usize = 32 * 1024;
 const HEADER: usize = 16;
@@ -114,6 +116,7 @@ impl Slot {
             records.write_all_at(&vec![0; PREPARED], 0)?;
             records.sync_all()?;
         }
+        self.open_reported()?;
         Ok(())
     }
 
@@ -224,14 +227,18 @@ pub(crate) fn write_record(
     if content.len() > room {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "a record is larger than its place"));
     }
+    put(records, place.offset(), run, &content)?;
+    records.sync_data()
+}
+
+fn put(file: &File, offset: u64, run: u64, content: &[u8]) -> io::Result<()> {
     let length = u32::try_from(content.len()).map_err(io::Error::other)?;
     let mut bytes = Vec::with_capacity(HEADER + content.len());
     bytes.extend_from_slice(&length.to_le_bytes());
-    bytes.extend_from_slice(&checksum(run, &content).to_le_bytes());
+    bytes.extend_from_slice(&checksum(run, content).to_le_bytes());
     bytes.extend_from_slice(&run.to_le_bytes());
-    bytes.extend_from_slice(&content);
-    records.write_all_at(&bytes, place.offset())?;
-    records.sync_data()
+    bytes.extend_from_slice(content);
+    file.write_all_at(&bytes, offset)
 }
 
 /// Reads the record of this run, if it was written whole.
@@ -240,13 +247,17 @@ pub(crate) fn read_record<T: DeserializeOwned>(
     place: Place,
     run: u64,
 ) -> io::Result<Option<T>> {
-    let content = read_content(records, place, run)?;
+    take(records, place.offset(), run)
+}
+
+fn take<T: DeserializeOwned>(file: &File, offset: u64, run: u64) -> io::Result<Option<T>> {
+    let content = read_content(file, offset, run)?;
     Ok(content.map(|content| serde_json::from_slice(&content)).transpose()?)
 }
 
-fn read_content(records: &File, place: Place, run: u64) -> io::Result<Option<Vec<u8>>> {
+fn read_content(file: &File, offset: u64, run: u64) -> io::Result<Option<Vec<u8>>> {
     let mut header = [0; HEADER];
-    if read_up_to(records, &mut header, place.offset())? < HEADER {
+    if read_up_to(file, &mut header, offset)? < HEADER {
         return Ok(None);
     }
     let [l0, l1, l2, l3, c0, c1, c2, c3, of_run @ ..] = header;
@@ -255,7 +266,7 @@ fn read_content(records: &File, place: Place, run: u64) -> io::Result<Option<Vec
         return Ok(None);
     }
     let mut content = vec![0; length];
-    let found = read_up_to(records, &mut content, place.offset() + HEADER as u64)?;
+    let found = read_up_to(file, &mut content, offset + HEADER as u64)?;
     if found < length || checksum(run, &content) != u32::from_le_bytes([c0, c1, c2, c3]) {
         return Ok(None);
     }
@@ -269,7 +280,7 @@ pub(crate) fn is_damaged(records: &File, place: Place) -> io::Result<bool> {
         return Ok(false);
     }
     let of_run = u64::from_le_bytes(*header.last_chunk().expect("a header is longer"));
-    Ok(read_content(records, place, of_run)?.is_none())
+    Ok(read_content(records, place.offset(), of_run)?.is_none())
 }
 
 /// The ending of this run, if it was written.

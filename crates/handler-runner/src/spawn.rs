@@ -22,6 +22,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::process::this_process;
+use crate::reports::DESCRIPTOR;
 use crate::slot::{self, Place, Spec};
 use crate::user::Identity;
 
@@ -53,17 +54,18 @@ fn named<T, E: Display>(what: &str, result: Result<T, E>) -> Step<T> {
 }
 
 /// Starts the handler. Before its file is executed the record `started` is on the disk.
-pub(crate) fn spawn(spec: &Spec, records: &File) -> Result<Child, SpawnError> {
+/// It may write to `report_to`, of which this process lets go.
+pub(crate) fn spawn(spec: &Spec, records: &File, report_to: OwnedFd) -> Result<Child, SpawnError> {
     let (mut told, tell) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
         .map(|(told, tell)| (File::from(told), File::from(tell)))
         .map_err(|error| SpawnError::Before { told: format!("no pipe: {error}") })?;
-    let (mut command, image, copy) = prepare(spec).map_err(|told| SpawnError::Before { told })?;
+    let (mut command, image, copy) = prepare(spec, &report_to).map_err(|told| SpawnError::Before { told })?;
     let prelude = Prelude {
         records: named("the records of its run", records.try_clone())
             .map_err(|told| SpawnError::Before { told })?,
         run: spec.run,
         switch_to: spec.switch_to.clone(),
-        keep: copy.as_ref().map(AsRawFd::as_raw_fd),
+        keep: copy.iter().chain([&report_to]).map(AsRawFd::as_raw_fd).collect(),
     };
     // SAFETY: the keeper has one thread, so the child is a whole copy of it and may call anything; the closure
     // touches only what it owns.
@@ -78,8 +80,8 @@ pub(crate) fn spawn(spec: &Spec, records: &File) -> Result<Child, SpawnError> {
         });
     }
     let result = command.spawn();
-    // With it goes this process's end of the pipe for words.
-    drop(command);
+    // With it goes this process's end of the pipe for words; the other one is the handler's alone now.
+    drop((command, report_to));
     result.map_err(|error| {
         let mut words = String::new();
         match told.read_to_string(&mut words) {
@@ -90,7 +92,12 @@ pub(crate) fn spawn(spec: &Spec, records: &File) -> Result<Child, SpawnError> {
 }
 
 /// All that can be made ready before the fork; the copy of the file has to stay open until after it.
-fn prepare(spec: &Spec) -> Step<(Command, Image, Option<OwnedFd>)> {
+fn prepare(spec: &Spec, report_to: &OwnedFd) -> Step<(Command, Image, Option<OwnedFd>)> {
+    if let Some(identity) = &spec.switch_to {
+        // So that it can be opened by its name in `/proc` as well.
+        let (uid, gid) = (rustix::fs::Uid::from_raw(identity.uid), rustix::fs::Gid::from_raw(identity.gid));
+        named("the pipe for its reports", rustix::fs::fchown(report_to, Some(uid), Some(gid)))?;
+    }
     let copy = spec.copied.then(|| named("it cannot be copied for another user", sealed_copy(&spec.path)));
     let copy = copy.transpose()?;
     let program = match &copy {
@@ -99,7 +106,7 @@ fn prepare(spec: &Spec) -> Step<(Command, Image, Option<OwnedFd>)> {
     };
     let mut command = Command::new(program);
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let image = named("its arguments or environment", Image::new(&command, spec))?;
+    let image = named("its arguments or environment", Image::new(&command, spec, report_to))?;
     Ok((command, image, copy))
 }
 
@@ -108,8 +115,9 @@ struct Prelude {
     records: File,
     run: u64,
     switch_to: Option<Identity>,
-    /// The descriptor that the file is executed from, if it is a copy.
-    keep: Option<RawFd>,
+    /// The descriptors that stay open: the one to report to, and the one that the file is executed from, if it is a
+    /// copy.
+    keep: Vec<RawFd>,
 }
 
 impl Prelude {
@@ -120,7 +128,7 @@ impl Prelude {
         let record = this_process()
             .and_then(|process| slot::write_record(&self.records, Place::Started, self.run, &process));
         named("its start cannot be written down", record)?;
-        named("descriptors cannot be closed", close_at_exec(self.keep))?;
+        named("descriptors cannot be closed", close_at_exec(&self.keep))?;
         match &self.switch_to {
             Some(identity) => become_user(identity)
                 .map_err(|told| format!("cannot switch to user {:?}: {told}", identity.name)),
@@ -139,14 +147,15 @@ struct Image {
 }
 
 impl Image {
-    fn new(command: &Command, spec: &Spec) -> io::Result<Self> {
+    fn new(command: &Command, spec: &Spec, report_to: &OwnedFd) -> io::Result<Self> {
         let text = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::from);
         let arguments = spec.arguments.iter().map(|argument| text(argument.as_bytes()));
         // Of a name that is there twice the last value counts.
         let mut variables = BTreeMap::new();
         for (name, value) in &spec.environment {
-            variables.insert(name, value);
+            variables.insert(name.as_str(), value.clone());
         }
+        variables.insert(DESCRIPTOR, report_to.as_raw_fd().to_string());
         let environment =
             variables.into_iter().map(|(name, value)| text(format!("{name}={value}").as_bytes()));
         Ok(Self {
@@ -179,14 +188,14 @@ fn reset_signals() -> io::Result<()> {
 
 /// Marks every descriptor but the standard three, and `keep`, to be closed when the handler is executed. Walks the
 /// table: that works on every kernel, and a keeper has few.
-fn close_at_exec(keep: Option<RawFd>) -> io::Result<()> {
+fn close_at_exec(keep: &[RawFd]) -> io::Result<()> {
     let mut open: Vec<RawFd> = Vec::new();
     for entry in std::fs::read_dir("/proc/self/fd")? {
         open.extend(entry?.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok()));
     }
     for fd in open.into_iter().filter(|fd| *fd > 2) {
         let flags =
-            if Some(fd) == keep { nix::fcntl::FdFlag::empty() } else { nix::fcntl::FdFlag::FD_CLOEXEC };
+            if keep.contains(&fd) { nix::fcntl::FdFlag::empty() } else { nix::fcntl::FdFlag::FD_CLOEXEC };
         // SAFETY: the descriptor is only borrowed for this call; a number that is no longer open is refused with
         // EBADF (the one that listed the directory).
         let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };

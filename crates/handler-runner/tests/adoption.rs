@@ -174,8 +174,9 @@ fn a_start_that_failed_leaves_nothing_behind() {
     assert!(matches!(error, StartError::Keeper { .. }), "{error}");
     assert!(bench.runner.labels().unwrap().is_empty());
     let slot = bench.settings.run_directory.join("0");
-    let left: Vec<_> = fs::read_dir(slot).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["records"]);
+    let mut left: Vec<_> = fs::read_dir(slot).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["records", "reported"]);
 }
 
 #[test]

@@ -17,18 +17,22 @@ use handler_runner::{Ending, Place, Program, Refusal, Request, Runner, Settings}
 
 /// S7 of the reference: there the live connection leaked into every job.
 #[test]
-fn no_descriptor_is_inherited_but_the_standard_three() {
+fn no_descriptor_is_inherited_but_the_standard_three_and_the_one_to_report_to() {
     let bench = Bench::new();
     let leak = fs::File::open("/dev/null").unwrap();
     rustix::io::fcntl_setfd(&leak, rustix::io::FdFlags::empty()).unwrap();
     // The shell has its script open as well; it says as which file.
     let outcome = bench.run(
-        "n=0; while [ $n -lt 64 ]; do if [ -e /proc/$$/fd/$n ]; then readlink /proc/$$/fd/$n; fi; n=$((n+1)); done",
+        "echo $HANDLER_PROGRESS_FD; n=0; while [ $n -lt 64 ]; do if [ -e /proc/$$/fd/$n ]; then echo $n $(readlink /proc/$$/fd/$n); fi; n=$((n+1)); done",
     );
     let mut open: Vec<&str> = outcome.stdout.tail.lines().collect();
     open.retain(|line| !line.ends_with("/jobs/handler.sh"));
-    assert_eq!(open[0], "/dev/null");
-    assert!(open.len() == 3 && open[1..].iter().all(|line| line.starts_with("pipe:")), "{open:?}");
+    let report_to = format!("{} pipe:", open.remove(0));
+    let wanted = ["0 /dev/null", "1 pipe:", "2 pipe:", &report_to];
+    assert!(
+        open.len() == 4 && open.iter().zip(wanted).all(|(line, wanted)| line.starts_with(wanted)),
+        "{open:?}"
+    );
     drop(leak);
 }
 
@@ -57,6 +61,7 @@ fn the_environment_is_built_from_nothing() {
     let names: Vec<&str> = found.keys().copied().collect();
     let wanted = [
         "HANDLER_PATH",
+        "HANDLER_PROGRESS_FD",
         "HANDLER_RUN",
         "HANDLER_SCRATCH",
         "HOME",

@@ -71,6 +71,20 @@ impl StatusDetails {
         self.put(key, first_units(&harmless(value, text), DETAILS_VALUE_UNITS))
     }
 
+    /// Adds a pair whose key is not the program's own, its value as in [`StatusDetails::with_start`]. Nothing is added if
+    /// the key is taken or not fit, if the value is empty, or if there is no room.
+    #[must_use]
+    pub fn with_foreign(mut self, key: &str, value: &str, text: Text) -> Self {
+        if !self.0.contains_key(key) {
+            let value = first_units(&harmless(value, text), DETAILS_VALUE_UNITS).to_owned();
+            self.0.insert(key.to_owned(), value);
+            if check(&self.0).is_err() {
+                self.0.remove(key);
+            }
+        }
+        self
+    }
+
     fn put(mut self, key: &'static str, value: &str) -> Self {
         if !value.is_empty() {
             self.0.insert(key.to_owned(), value.to_owned());
@@ -235,6 +249,19 @@ mod tests {
             assert_eq!(check(details.as_map()), Ok(()));
             assert_eq!(details.as_map().len(), 1, "an empty value is left out");
         }
+    }
+
+    #[test]
+    fn a_foreign_pair_is_added_only_where_it_fits() {
+        let own = StatusDetails::default().with("reason", "mine", Text::Readable);
+        let with = |key: &str, value: &str| own.clone().with_foreign(key, value, Text::Readable);
+        assert_eq!(with("fw", "1\u{7}").as_map()["fw"], "1␇");
+        for (key, value) in [("reason", "theirs"), ("", "x"), ("a b", "x"), ("k", "")] {
+            assert_eq!(with(key, value), own, "{key:?}={value:?}");
+        }
+        let full = (0..20).fold(own, |all, n| all.with_foreign(&format!("k{n}"), "x", Text::Readable));
+        assert_eq!(check(full.as_map()), Ok(()));
+        assert_eq!(full.as_map().len(), DETAILS_PAIRS);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use jobs_protocol::document::JobDocument;
 use tracing::{info, warn};
 
-use super::{Agent, Effects, Execution, Phase, Running, StopCause, Work};
+use super::{Agent, Effects, Execution, News, Phase, Running, StopCause, Work};
 use crate::journal::{Current, Reboot};
 use crate::report::interrupted;
 use crate::verdict::{Ended, Next, what_follows};
@@ -101,6 +101,7 @@ impl Agent {
                     limit_at: None,
                     check_at: Some(now),
                     renew_at: now,
+                    news: News::default(),
                 });
             }
             Found::Ended(_) | Found::NeverStarted if over => {

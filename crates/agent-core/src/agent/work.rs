@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::reboot::Stage;
 use super::{
-    Agent, CHECK_AFTER, Effects, Execution, Phase, RENEW_EVERY, Running, StopCause, TIMER_SLACK, Work,
+    Agent, CHECK_AFTER, Effects, Execution, News, Phase, RENEW_EVERY, Running, StopCause, TIMER_SLACK, Work,
 };
 use crate::journal::{Finished, Record, Verdict};
 use crate::outbox::Owed;
@@ -53,6 +53,7 @@ impl Agent {
             limit_at: None,
             check_at: Some(now.after(CHECK_AFTER)),
             renew_at: now.after(RENEW_EVERY),
+            news: News::default(),
         });
         info!(job = %run.execution, step = index + 1, attempt, name = %step.name.escape_debug(), "Step starts");
         let environment = self.environment_of(&run, &step);

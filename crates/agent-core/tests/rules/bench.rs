@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agent_core::journal::{Record, State};
 use agent_core::{
-    Agent, BootTime, Captured, Effect, Ending, Event, ExecutionId, Found, Refused, RunId, Settings,
+    Agent, BootTime, Captured, Effect, Ending, Event, ExecutionId, Found, Progress, Refused, RunId, Settings,
     StepOutcome, StepRun,
 };
 use jobs_protocol::{EpochSeconds, ExecutionNumber, JobId, ThingName};
@@ -75,7 +75,13 @@ pub(crate) fn outcome(ending: Ending, stderr: &str) -> StepOutcome {
         bytes: tail.len() as u64,
         lines: tail.lines().count() as u64,
     };
-    StepOutcome { ending, stdout: captured("what it printed\n"), stderr: captured(stderr), left_behind: 0 }
+    StepOutcome {
+        ending,
+        stdout: captured("what it printed\n"),
+        stderr: captured(stderr),
+        left_behind: 0,
+        progress: Progress::default(),
+    }
 }
 
 pub(crate) fn exited(code: i32) -> StepOutcome {
@@ -276,6 +282,7 @@ impl Bench {
         let of = |run: &RunId| format!("{} {}.{}", run.execution.job, run.step, run.attempt);
         match effect {
             Effect::Save(record) => {
+                let record = *record;
                 let line = match &record {
                     Record::Accepted { .. } => "save accepted".to_owned(),
                     Record::StepStarting { run } => format!("save starting {}", of(run)),

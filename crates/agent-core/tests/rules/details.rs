@@ -1,6 +1,6 @@
 //! Which status details a report has, as the operator or the document wants them.
 
-use agent_core::{Captured, Details, Ending, Settings, StepOutcome};
+use agent_core::{Captured, Details, Ending, Progress, Settings, StepOutcome};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, exited, hello, outcome, settings, steps};
@@ -85,6 +85,7 @@ fn no_choice_of_details_breaks_a_limit_of_the_service() {
         stdout: captured(),
         stderr: captured(),
         left_behind: u32::MAX,
+        progress: Progress::default(),
     };
     for choice in [Details::Tail, Details::HeadAndTail, Details::DeviceClient] {
         let mut document = steps(&[json!({"name": wild})]);
@@ -116,6 +117,7 @@ fn flood() -> StepOutcome {
         stdout: stream("out begins", "out ends", 5_000_000_000),
         stderr: stream("err begins", "err ends", 70_000),
         left_behind: 0,
+        progress: Progress::default(),
     }
 }
 

@@ -8,6 +8,7 @@ mod bad_input;
 mod bench;
 mod details;
 mod offers;
+mod progress;
 mod reboot;
 mod recovery;
 mod reports;

@@ -21,12 +21,13 @@ const NOT_KEYS: [&str; 3] =
 
 /// Keys that are no text. In the environment everything is text, and `42` may well be a thing's name, so what
 /// is read as a number, a switch or a list is said here.
-const NOT_TEXT: [&str; 13] = [
+const NOT_TEXT: [&str; 14] = [
     "port",
     "logging.enable-sdk-logging",
     "jobs.enabled",
     "jobs.step-timeout-seconds",
     "jobs.grace-seconds",
+    "jobs.progress-seconds",
     "jobs.allowed-users",
     "jobs.allowed-paths",
     "jobs.allow-commands",

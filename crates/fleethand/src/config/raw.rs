@@ -88,6 +88,8 @@ pub(crate) struct RawJobs {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) allow_commands: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) progress_seconds: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) details: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reboot_exit_code: Option<i64>,
@@ -196,6 +198,7 @@ pub(crate) fn defaults() -> RawConfig {
             allowed_users: None,
             allowed_paths: None,
             allow_commands: Some(true),
+            progress_seconds: Some(30),
             details: Some("tail".to_owned()),
             reboot_exit_code: Some(194),
             default_allow_std_err: RawAllowStdErr { flat: Some(0), steps: Some(-1) },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agent_core::{Captured, Ending, Found, StepOutcome, StepRun};
+use agent_core::{Captured, Ending, Found, Progress, StepOutcome, StepRun};
 use handler_runner::{Outcome, Place, Program, Refusal, Request, StartError};
 use jobs_protocol::document::{Action, HandlerPath, Step};
 use jobs_protocol::limits::DETAILS_VALUE_UNITS;
@@ -117,17 +117,24 @@ pub(super) fn outcome_of(outcome: Outcome) -> StepOutcome {
         stdout: captured(outcome.stdout),
         stderr: captured(outcome.stderr),
         left_behind: outcome.left_behind,
+        progress: Progress { facts: outcome.reported.facts },
     }
 }
 
 /// An outcome of which only the ending is known.
 pub(super) fn bare(ending: Ending) -> StepOutcome {
-    StepOutcome { ending, stdout: Captured::default(), stderr: Captured::default(), left_behind: 0 }
+    StepOutcome {
+        ending,
+        stdout: Captured::default(),
+        stderr: Captured::default(),
+        left_behind: 0,
+        progress: Progress::default(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use handler_runner::{Death, Halt};
+    use handler_runner::{Death, Halt, Reported};
 
     use super::*;
 
@@ -201,6 +208,13 @@ mod tests {
     fn outcome(ending: handler_runner::Ending) -> Outcome {
         let stream =
             || handler_runner::Captured { head: "head".into(), tail: "tail".into(), bytes: 4, lines: 1 };
-        Outcome { ending, stdout: stream(), stderr: stream(), ran_for: Duration::ZERO, left_behind: 2 }
+        Outcome {
+            ending,
+            stdout: stream(),
+            stderr: stream(),
+            ran_for: Duration::ZERO,
+            left_behind: 2,
+            reported: Reported::default(),
+        }
     }
 }

@@ -7,10 +7,12 @@ use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::fs::inotify;
 use rustix::process::{Signal, pidfd_send_signal};
 
 use crate::ending::{Ending, Halt, Outcome};
 use crate::lost::end_without_keeper;
+use crate::reports::Reported;
 use crate::slot::{self, Place, Process, Slot};
 
 /// How long a process on its way to become the handler may take for that when its keeper is gone.
@@ -56,6 +58,22 @@ impl Run {
     /// A copy of the keeper's pidfd, to wait with: it becomes readable when the run is over.
     pub fn pidfd(&self) -> io::Result<OwnedFd> {
         self.pidfd.try_clone()
+    }
+
+    /// What the handler has reported so far, if anything.
+    pub fn reported(&self) -> io::Result<Option<Reported>> {
+        match self.slot.open_reported() {
+            Ok(file) => slot::read_reported(&file, self.number),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Something to wait with for the next report: it becomes readable when there is one. What is read from it says
+    /// nothing.
+    pub fn watch_reports(&self) -> io::Result<OwnedFd> {
+        let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
+        inotify::add_watch(&watch, self.slot.reported_path(), inotify::WatchFlags::MODIFY)?;
+        Ok(watch)
     }
 
     /// Reads how the run ended. To be called when the pidfd is readable; before that it waits.

@@ -30,6 +30,8 @@ pub(crate) struct Jobs {
     pub(crate) user_argument_flat: bool,
     /// The same for the handlers of the steps form.
     pub(crate) user_argument_steps: bool,
+    /// At most once in this time the service is told what a running handler reports.
+    pub(crate) progress_interval: Duration,
     /// What is reported of a job whose document does not say.
     pub(crate) details: Details,
     /// The exit code by which a handler asks for a reboot; `None`: there is none.
@@ -50,7 +52,7 @@ pub(crate) struct Jobs {
 const STEP_TIMEOUT_MOST: i64 = 10_080 * 60 - 15 * 60;
 
 /// What a handler reads in these is the agent's word.
-const SET_BY_THE_AGENT: [&str; 11] = [
+const SET_BY_THE_AGENT: [&str; 12] = [
     "JOB_ID",
     "THING_NAME",
     "EXECUTION_NUMBER",
@@ -61,6 +63,7 @@ const SET_BY_THE_AGENT: [&str; 11] = [
     "USER_ARGUMENT",
     "HANDLER_PATH",
     "HANDLER_SCRATCH",
+    "HANDLER_PROGRESS_FD",
     "HANDLER_RUN",
 ];
 
@@ -82,6 +85,7 @@ impl Judge<'_> {
             raw.final_step.as_deref(),
             &[("on-success", FinalStep::OnSuccess), ("always", FinalStep::Always)],
         );
+        let progress = self.number("jobs.progress-seconds", raw.progress_seconds, 1, 86_400);
         let details = self.choice(
             "jobs.details",
             raw.details.as_deref(),
@@ -113,6 +117,7 @@ impl Judge<'_> {
         Some(Jobs {
             on_stop: on_stop?,
             final_step: final_step?,
+            progress_interval: Duration::from_secs(progress?),
             details: details?,
             reboot_exit_code: reboot?,
             allow_std_err_flat: flat?,

@@ -94,6 +94,7 @@ fn every_rule_names_its_key_and_what_was_found() {
         ),
         (|raw| raw.jobs.step_timeout_seconds = Some(0), "jobs.step-timeout-seconds", "is 0"),
         (|raw| raw.jobs.step_timeout_seconds = Some(604_800), "jobs.step-timeout-seconds", "603900"),
+        (|raw| raw.jobs.progress_seconds = Some(0), "jobs.progress-seconds", "is 0"),
         (|raw| raw.jobs.grace_seconds = Some(-1), "jobs.grace-seconds", "is -1"),
         (
             |raw| raw.jobs.handler_directory = Some("handlers".into()),
@@ -117,16 +118,6 @@ fn every_rule_names_its_key_and_what_was_found() {
             |raw| drop(raw.jobs.environment.insert("JOB_ID".into(), "mine".into())),
             "jobs.environment.JOB_ID",
             "is set by the agent itself",
-        ),
-        (
-            |raw| raw.jobs.allowed_users = Some(vec!["deploy".into(), String::new()]),
-            "jobs.allowed-users",
-            "an empty name",
-        ),
-        (
-            |raw| raw.jobs.allowed_paths = Some(vec!["/opt/h".into(), "handlers".into()]),
-            "jobs.allowed-paths",
-            "`handlers` is not a whole path",
         ),
         (
             |raw| drop(raw.jobs.handlers.insert("../x".into(), RawHandler::default())),
@@ -169,6 +160,7 @@ fn the_defaults_are_those_of_the_core() {
     let core = agent_core::Settings::new(ThingName::try_from("a").unwrap());
     assert_eq!(believed.step_timeout, core.step_timeout);
     assert_eq!(believed.grace, core.grace);
+    assert_eq!(believed.progress_interval, core.progress_interval);
     assert_eq!(believed.on_stop, core.on_stop);
     assert_eq!(believed.final_step, core.final_step);
     assert_eq!(believed.reboot_exit_code, core.reboot_exit_code);
@@ -177,6 +169,19 @@ fn the_defaults_are_those_of_the_core() {
     assert_eq!(believed.user_argument_flat, core.user_argument_flat);
     assert_eq!(believed.user_argument_steps, core.user_argument_steps);
     assert_eq!(believed.allowed, handler_runner::Allowed::default());
+}
+
+#[test]
+fn a_list_with_an_entry_that_means_nothing_is_no_list() {
+    let users = complaints(|raw| raw.jobs.allowed_users = Some(vec!["deploy".into(), String::new()]));
+    let paths = complaints(|raw| raw.jobs.allowed_paths = Some(vec!["/opt/h".into(), "handlers".into()]));
+    for (found, key, part) in [
+        (users, "jobs.allowed-users", "an empty name"),
+        (paths, "jobs.allowed-paths", "`handlers` is not a whole path"),
+    ] {
+        assert!(found.len() == 1 && found[0].key == key, "{found:?}");
+        assert!(found[0].to_string().contains(part), "{}", found[0]);
+    }
 }
 
 #[test]

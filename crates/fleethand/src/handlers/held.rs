@@ -1,0 +1,119 @@
+//! A run in hand: what is waited for with it, its end and the reports of its handler.
+
+use std::collections::BTreeMap;
+use std::task::{Context, Poll};
+
+use agent_core::{Progress, RunId};
+use handler_runner::Run;
+
+use crate::chain::Chain;
+use crate::readiness::Readiness;
+
+/// A run that has not ended as far as we know.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) id: RunId,
+    pub(super) run: Run,
+    /// None if it cannot be watched for the moment.
+    pidfd: Option<Readiness>,
+    reports: Reports,
+    /// The facts that the core has heard.
+    known: BTreeMap<String, String>,
+}
+
+/// How the reports of a handler are heard of.
+#[derive(Debug)]
+enum Reports {
+    /// Not yet.
+    Unwatched,
+    /// `unread`: there may be something new.
+    Watched { watch: Readiness, unread: bool },
+    /// Not at all, on this system: the last ones come with the end.
+    Unheard,
+}
+
+/// What has happened to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Happened {
+    /// Its keeper is gone.
+    Ended,
+    /// Its handler has reported something.
+    Reported,
+}
+
+impl Held {
+    pub(super) fn new(id: RunId, run: Run) -> Self {
+        Self { id, run, pidfd: None, reports: Reports::Unwatched, known: BTreeMap::new() }
+    }
+
+    /// Whether its end can be waited for.
+    pub(super) fn is_watched(&self) -> bool {
+        self.pidfd.is_some()
+    }
+
+    /// Begins to watch what is not watched yet.
+    pub(super) fn watch(&mut self) {
+        if self.pidfd.is_none() {
+            match self.run.pidfd().and_then(Readiness::watch) {
+                Ok(pidfd) => self.pidfd = Some(pidfd),
+                Err(error) => {
+                    tracing::warn!(run = %self.id, %error, "A run cannot be watched for the moment");
+                }
+            }
+        }
+        if matches!(self.reports, Reports::Unwatched) {
+            self.reports = match self.run.watch_reports().and_then(Readiness::watch) {
+                // There may have been reports before, in an earlier life of ours.
+                Ok(watch) => Reports::Watched { watch, unread: true },
+                Err(error) => {
+                    tracing::warn!(run = %self.id, %error, "What the handler reports is heard at its end only");
+                    Reports::Unheard
+                }
+            };
+        }
+    }
+
+    pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<Happened> {
+        if self.pidfd.as_ref().is_some_and(|pidfd| pidfd.poll_readable(context).is_ready()) {
+            return Poll::Ready(Happened::Ended);
+        }
+        match &self.reports {
+            Reports::Watched { watch, .. } if watch.poll_readable(context).is_ready() => {
+                Poll::Ready(Happened::Reported)
+            }
+            Reports::Watched { .. } | Reports::Unwatched | Reports::Unheard => Poll::Pending,
+        }
+    }
+
+    /// Takes note that the handler has reported. Safe to cancel.
+    pub(super) async fn take_note(&mut self) {
+        let Reports::Watched { watch, unread } = &mut self.reports else { return };
+        match watch.read(&mut [0; 4096]).await {
+            Ok(_) => *unread = true,
+            Err(error) => {
+                tracing::warn!(run = %self.id, %error, "What the handler reports is heard at its end only");
+                self.reports = Reports::Unheard;
+            }
+        }
+    }
+
+    /// What the handler has reported, if that is news.
+    pub(super) fn news(&mut self) -> Option<Progress> {
+        let Reports::Watched { unread, .. } = &mut self.reports else { return None };
+        if !std::mem::take(unread) {
+            return None;
+        }
+        let reported = match self.run.reported() {
+            Ok(reported) => reported?,
+            Err(error) => {
+                tracing::warn!(run = %self.id, "A report of the handler cannot be read: {}", Chain(&error));
+                return None;
+            }
+        };
+        if reported.facts == self.known {
+            return None;
+        }
+        self.known.clone_from(&reported.facts);
+        Some(Progress { facts: reported.facts })
+    }
+}
