@@ -2,7 +2,7 @@
 //! standard error; a session is read by a person, and shows all in one place in the order in which it happens.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 
 use crate::device::{Event, News};
@@ -16,6 +16,8 @@ pub(crate) struct Screen {
     lost: AtomicBool,
     /// Something was refused or could not be done.
     failed: AtomicBool,
+    /// News that came faster than the terminal took them.
+    unseen: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -38,7 +40,7 @@ impl Screen {
     }
 
     fn new(form: Form) -> Self {
-        Self { form, lost: AtomicBool::new(false), failed: AtomicBool::new(false) }
+        Self { form, lost: AtomicBool::new(false), failed: AtomicBool::new(false), unseen: AtomicU64::new(0) }
     }
 
     /// The answer to a command.
@@ -100,11 +102,22 @@ impl Screen {
         match &self.form {
             Form::OneShot => self.diagnostic(text),
             Form::Session { news: None } => self.out(text),
-            Form::Session { news: Some(news) } => match news.try_send(text.to_owned()) {
-                // More than anybody could read.
-                Ok(()) | Err(mpsc::TrySendError::Full(_)) => {}
-                Err(mpsc::TrySendError::Disconnected(_)) => self.lost.store(true, Ordering::Relaxed),
-            },
+            Form::Session { news: Some(news) } => self.hand_over(news, text),
+        }
+    }
+
+    /// Whoever tells news must not wait for the terminal: what it cannot take is counted, and told when it can.
+    fn hand_over(&self, news: &mpsc::SyncSender<String>, text: &str) {
+        let unseen = self.unseen.load(Ordering::Relaxed);
+        let text = if unseen == 0 {
+            text.to_owned()
+        } else {
+            format!("({unseen} news in between came too fast to be shown)\n{text}")
+        };
+        match news.try_send(text) {
+            Ok(()) => self.unseen.store(0, Ordering::Relaxed),
+            Err(mpsc::TrySendError::Full(_)) => self.unseen.store(unseen + 1, Ordering::Relaxed),
+            Err(mpsc::TrySendError::Disconnected(_)) => self.lost.store(true, Ordering::Relaxed),
         }
     }
 
@@ -145,5 +158,28 @@ fn words(news: &News) -> String {
         }
         News::Event(event, json) => format!("Received {}:\n  {json}", event.name()),
         News::Strange { topic, why } => format!("A message on {topic} cannot be understood: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn news_that_the_terminal_cannot_take_are_counted_and_nobody_waits() {
+        let (sender, shown) = mpsc::sync_channel(1);
+        let screen = Screen::session(Some(sender));
+        for text in ["one", "two", "three"] {
+            screen.by_the_way(text);
+        }
+        assert_eq!(shown.try_recv().unwrap(), "one");
+        screen.by_the_way("four");
+        assert_eq!(shown.try_recv().unwrap(), "(2 news in between came too fast to be shown)\nfour");
+        screen.by_the_way("five");
+        assert_eq!(shown.try_recv().unwrap(), "five");
+        assert!(!screen.is_lost());
+        drop(shown);
+        screen.by_the_way("six");
+        assert!(screen.is_lost());
     }
 }

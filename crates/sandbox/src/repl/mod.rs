@@ -67,8 +67,9 @@ pub(crate) fn run(flags: &Flags) -> ExitCode {
 }
 
 fn from_pipe(mut obey: impl FnMut(&str) -> bool) -> io::Result<()> {
-    for line in io::stdin().lock().lines() {
-        if !obey(&line?) {
+    for line in io::stdin().lock().split(b'\n') {
+        // What is not UTF-8 becomes a sign that no name has and that a document keeps visible.
+        if !obey(&String::from_utf8_lossy(&line?)) {
             break;
         }
     }

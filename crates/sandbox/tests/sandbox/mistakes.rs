@@ -127,6 +127,9 @@ fn a_session_goes_on_after_every_mistake() {
         let said = session.step(line);
         assert!(matches!(&said[..], [Said::Error(error)] if error.contains(wanted)), "{line}: {said:?}");
     }
+    session.type_bytes(b"\xff\xfe\n");
+    let said = session.settle();
+    assert!(matches!(&said[..], [Said::Error(error)] if error.starts_with("unknown command")), "{said:?}");
     assert_eq!(session.step(""), []);
     session.type_line("help");
     assert_eq!(session.next(), Said::Note("Commands:".into()));

@@ -1,5 +1,6 @@
-//! `run-pending` and `watch`.
+//! `run-pending` and `watch`, and sessions beside others.
 
+use std::io::Write;
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -109,6 +110,34 @@ fn a_session_can_watch_beside_everything_else() {
     session.type_line("quit");
     let (status, rest) = session.end();
     assert!(status.success() && rest.is_empty(), "{status} {rest:?}");
+}
+
+#[test]
+fn a_session_does_not_push_out_who_uses_the_things_name_as_client_id() {
+    let place = Place::new();
+    let connected = Said::Note("Connected.".into());
+    let mut agent = Transcript::start(&mut place.sandbox(["--client-id", THING]));
+    assert_eq!(agent.next(), connected);
+    let mut session = Transcript::start(&mut place.sandbox([""; 0]));
+    assert_eq!(session.next(), connected);
+    assert_eq!(session.settle(), []);
+    assert_eq!(agent.settle(), [], "it has heard of no loss");
+    let mut same = Transcript::start(&mut place.sandbox(["--client-id", THING]));
+    assert_eq!(same.next(), connected);
+    let said = agent.next();
+    assert!(matches!(&said, Said::Note(note) if note.starts_with("Not connected: ")), "{said:?}");
+}
+
+#[test]
+fn a_session_that_nobody_reads_ends() {
+    let place = Place::new();
+    let mut command = place.sandbox([""; 0]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut input = child.stdin.take().unwrap();
+    // An error says that it has ended already.
+    let _ = writeln!(input, "help");
+    assert_eq!(child.wait().unwrap().code(), Some(1), "its input is still open");
 }
 
 /// A process that ends with the test.

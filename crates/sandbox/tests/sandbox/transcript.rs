@@ -46,7 +46,12 @@ impl Transcript {
 
     /// Types a line.
     pub(crate) fn type_line(&mut self, line: &str) {
-        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
+        self.type_bytes(format!("{line}\n").as_bytes());
+    }
+
+    /// Types anything.
+    pub(crate) fn type_bytes(&mut self, bytes: &[u8]) {
+        self.input.as_mut().unwrap().write_all(bytes).unwrap();
     }
 
     /// What is said next.
