@@ -2,6 +2,7 @@
 //! its right end, and its handler has run once.
 
 mod frozen;
+mod half_open;
 mod messages;
 
 use std::time::Duration;

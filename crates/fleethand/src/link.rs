@@ -43,6 +43,7 @@ impl Link {
         let name = config.thing_name.as_str();
         let mut settings = mqtt_link::Settings::new(config.endpoint.as_str(), config.port, name, tls);
         settings.filters = agent_filters(&config.thing_name);
+        settings.keep_alive = config.keep_alive;
         settings.seed = seed;
         let link = mqtt_link::Link::start(settings).map_err(LinkError::Settings)?;
         Ok(Self { link: Some(link), told: None })

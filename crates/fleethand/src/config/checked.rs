@@ -6,6 +6,7 @@ mod jobs;
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jobs_protocol::ThingName;
 use tracing::level_filters::LevelFilter;
@@ -26,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) endpoint: String,
     /// TCP port; 443 means MQTT by ALPN.
     pub(crate) port: u16,
+    /// A dead connection is noticed within this time.
+    pub(crate) keep_alive: Duration,
     pub(crate) cert: PathBuf,
     pub(crate) key: PathBuf,
     /// PEM file of the authorities that may vouch for the service; `None`: those of the system.
@@ -61,6 +64,7 @@ pub(crate) fn judge(raw: &RawConfig, surroundings: &Surroundings) -> Judgement {
     let mut judge = Judge { surroundings, complaints: Vec::new(), faults: Vec::new() };
     let endpoint = judge.endpoint(raw.endpoint.as_deref());
     let port = judge.number("port", raw.port, 1, 65_535).and_then(|port| u16::try_from(port).ok());
+    let keep_alive = judge.number("keep-alive-seconds", raw.keep_alive_seconds, 2, 1800);
     let thing_name = judge.thing_name(raw.thing_name.as_deref());
     let cert = judge.credential("cert", raw.cert.as_deref(), &public_file);
     let key = judge.credential("key", raw.key.as_deref(), &secret_file);
@@ -79,6 +83,7 @@ pub(crate) fn judge(raw: &RawConfig, surroundings: &Surroundings) -> Judgement {
         Some(Config {
             endpoint: endpoint?,
             port: port?,
+            keep_alive: Duration::from_secs(keep_alive?),
             cert: cert?,
             key: key?,
             root_ca: root_ca?,

@@ -21,8 +21,9 @@ const NOT_KEYS: [&str; 3] =
 
 /// Keys that are no text. In the environment everything is text, and `42` may well be a thing's name, so what
 /// is read as a number, a switch or a list is said here.
-const NOT_TEXT: [&str; 14] = [
+const NOT_TEXT: [&str; 15] = [
     "port",
+    "keep-alive-seconds",
     "logging.enable-sdk-logging",
     "jobs.enabled",
     "jobs.step-timeout-seconds",

@@ -16,6 +16,9 @@ pub(crate) struct RawConfig {
     /// Ours: the Device Client has no key for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) port: Option<i64>,
+    /// Ours as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) keep_alive_seconds: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cert: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,6 +184,7 @@ fn switched_on(section: &serde_json::Value) -> bool {
 pub(crate) fn defaults() -> RawConfig {
     RawConfig {
         port: Some(8883),
+        keep_alive_seconds: Some(60),
         logging: RawLogging {
             level: Some("INFO".to_owned()),
             kind: Some("stdout".to_owned()),

@@ -150,6 +150,15 @@ fn every_rule_names_its_key_and_what_was_found() {
     }
 }
 
+#[test]
+fn a_keep_alive_is_what_the_link_can_keep() {
+    for (seconds, allowed) in [(1, false), (2, true), (1800, true), (1801, false)] {
+        let found = complaints(|raw| raw.keep_alive_seconds = Some(seconds));
+        let keys: Vec<_> = found.iter().map(|complaint| complaint.key.as_str()).collect();
+        assert_eq!(keys, if allowed { vec![] } else { vec!["keep-alive-seconds"] }, "{seconds}: {found:?}");
+    }
+}
+
 fn policy(raw: &mut RawConfig) -> &mut RawHandler {
     raw.jobs.handlers.get_mut("reboot.sh").unwrap()
 }
