@@ -1,73 +1,90 @@
-//! One scenario's world: the service, a virtual clock, and clients with their subscriptions and inboxes.
-//!
-//! Of the broker only so much is here as the scenarios about Jobs need: a reply reaches the client that asked, a
-//! publication every connected client with a filter that covers it, once.
+//! One scenario, step by step, against a service in whatever shape: what is sent, and whether what comes back is as it
+//! should be.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use service_core::{ControlError, ControlOutcome, EpochMillis, Message, Service, Settings};
 
 use crate::filter::covers;
 use crate::matcher::{Context, assign, operator};
 
-/// What is done to the service's publications on their way, to see that the scenarios notice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    None,
-    /// Notifications are lost.
-    Mute,
-    /// Notifications come twice.
-    Echo,
-}
-
 /// Why a scenario failed: at which step, and what was wrong.
 pub(crate) type Failure = String;
 
-struct Client {
-    name: String,
-    id: String,
-    connected: bool,
-    filters: Vec<String>,
-    inbox: Vec<Message>,
+/// An answer over HTTP.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// The error's name; `null` if there is none.
+    pub(crate) error: Value,
+    pub(crate) body: Value,
 }
 
-pub(crate) struct World {
-    service: Service,
-    now: EpochMillis,
+/// What a client has received.
+pub(crate) struct Received {
+    pub(crate) client: String,
+    pub(crate) topic: String,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// How a client connects.
+pub(crate) struct Connect<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) clean: bool,
+    pub(crate) keep_alive: u16,
+    /// It sends no ping, so that it may be silent for too long.
+    pub(crate) silent: bool,
+}
+
+/// A service that scenarios can be run against. It is empty at first.
+pub(crate) trait Subject {
+    /// Milliseconds since the epoch, by its clock.
+    fn now(&self) -> u64;
+    /// Called before each step.
+    fn next_step(&mut self) {}
+    /// An operation of the control plane, or with `data` of the data plane.
+    fn call(&mut self, data: bool, operation: &str, params: Value) -> Result<Answer, Failure>;
+    /// Tells whether there was a session.
+    fn connect(&mut self, connect: &Connect<'_>) -> Result<bool, Failure>;
+    /// One SUBSCRIBE; tells whether everything was granted.
+    fn subscribe(&mut self, client: &str, filters: Vec<String>, qos: u8) -> Result<bool, Failure>;
+    fn publish(&mut self, client: &str, topic: &str, payload: &[u8], qos: u8) -> Result<(), Failure>;
+    fn advance(&mut self, seconds: u64) -> Result<(), Failure>;
+    /// All that has come since the last call; nothing more is on its way.
+    fn received(&mut self) -> Result<Vec<Received>, Failure>;
+    fn disconnect(&mut self, client: &str) -> Result<(), Failure>;
+    /// The service has closed the connection, to MQTT 5 with this reason.
+    fn expect_disconnect(&mut self, client: &str, reason: Option<u64>) -> Result<(), Failure>;
+    fn expect_connected(&mut self, client: &str) -> Result<(), Failure>;
+}
+
+pub(crate) struct World<S> {
+    subject: S,
     context: Context,
-    clients: Vec<Client>,
-    fault: Fault,
 }
 
-/// When every scenario begins.
-const START: u64 = 1_720_000_000_000;
-/// What a step takes: the clock never stands still between two steps.
-const STEP: u64 = 7;
-
-/// Runs a scenario in a world of its own.
-pub(crate) fn run(scenario: &Value, fault: Fault) -> Result<(), Failure> {
-    let given = &scenario["given"];
-    let mut world = World::new(fault);
-    world.set_up(given)?;
+/// Runs a scenario.
+pub(crate) fn run(scenario: &Value, subject: impl Subject) -> Result<(), Failure> {
+    let mut world = World::new(subject);
+    world.set_up(&scenario["given"])?;
     for (n, step) in scenario["steps"].as_array().into_iter().flatten().enumerate() {
-        world.now.0 += STEP;
+        world.subject.next_step();
         world.step(step).map_err(|failure| format!("step {n} ({}): {failure}", step["do"]))?;
     }
     Ok(())
 }
 
-impl World {
-    fn new(fault: Fault) -> Self {
-        let settings = Settings::default();
+impl<S: Subject> World<S> {
+    fn new(subject: S) -> Self {
+        let seconds = subject.now() / 1000;
         let context = Context {
-            started: START / 1000,
-            now: START / 1000,
-            region: settings.region.clone(),
-            account: settings.account.clone(),
+            started: seconds,
+            now: seconds,
+            region: "us-east-1".to_owned(),
+            account: "123456789012".to_owned(),
             captured: BTreeMap::new(),
         };
-        Self { service: Service::new(settings), now: EpochMillis(START), context, clients: Vec::new(), fault }
+        Self { subject, context }
     }
 
     fn set_up(&mut self, given: &Value) -> Result<(), Failure> {
@@ -82,15 +99,16 @@ impl World {
             }
         }
         if given.get("autoClient") != Some(&Value::Bool(false)) {
-            self.connect("dev", "t1");
-            self.client("dev")?.filters.push("$aws/things/t1/jobs/#".to_owned());
+            let connect = Connect { name: "dev", id: "t1", clean: true, keep_alive: 60, silent: false };
+            self.subject.connect(&connect)?;
+            self.subject.subscribe("dev", vec!["$aws/things/t1/jobs/#".to_owned()], 1)?;
         }
         Ok(())
     }
 
     fn prepare(&mut self, operation: &str, params: Value) -> Result<(), Failure> {
-        let outcome = self.service.control(operation, params, self.now);
-        outcome.result.map(|_| ()).map_err(|error| format!("{operation} for the start: {error}"))
+        let Answer { status, body, .. } = self.subject.call(false, operation, params)?;
+        if status == 200 { Ok(()) } else { Err(format!("{operation} for the start: {status} {body}")) }
     }
 
     fn step(&mut self, step: &Value) -> Result<(), Failure> {
@@ -98,57 +116,53 @@ impl World {
             "control" | "http_data" => self.operation(step),
             "publish" => self.publish(step),
             "expect" => self.expect(step),
-            "drain" => {
-                self.clients.iter_mut().for_each(|client| client.inbox.clear());
-                Ok(())
-            }
-            "advance" => {
-                self.advance(step["seconds"].as_u64().ok_or("no seconds")?);
-                Ok(())
-            }
+            "drain" => self.subject.received().map(drop),
+            "advance" => self.subject.advance(step["seconds"].as_u64().ok_or("no seconds")?),
             // Nothing here happens later than it was caused.
             "eventually" => self.step(&step["step"]),
-            "connect" => {
-                self.connect(text(step, "client")?, text(step, "clientId")?);
-                Ok(())
+            "connect" => self.connect(step),
+            "subscribe" => self.subscribe(step),
+            "disconnect" => self.subject.disconnect(text(step, "client")?),
+            "expect_disconnect" => {
+                self.subject.expect_disconnect(text(step, "client")?, step["reasonCode5"].as_u64())
             }
-            "subscribe" => {
-                let filters = step["filters"].as_array().ok_or("no filters")?;
-                let filters: Vec<String> =
-                    filters.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-                self.client(text(step, "client")?)?.filters.extend(filters);
-                Ok(())
-            }
-            other => Err(format!("`{other}` is a broker's step, not one of this runner")),
+            "expect_connected" => self.subject.expect_connected(text(step, "client")?),
+            other => Err(format!("there is no step `{other}`")),
         }
     }
 
-    fn connect(&mut self, name: &str, id: &str) {
-        self.clients.iter_mut().filter(|client| client.id == id).for_each(|client| client.connected = false);
-        let (name, id) = (name.to_owned(), id.to_owned());
-        self.clients.push(Client { name, id, connected: true, filters: Vec::new(), inbox: Vec::new() });
+    fn connect(&mut self, step: &Value) -> Result<(), Failure> {
+        let keep_alive = step.get("keepAlive").map_or(Some(60), Value::as_u64);
+        let present = self.subject.connect(&Connect {
+            name: text(step, "client")?,
+            id: text(step, "clientId")?,
+            clean: step.get("cleanSession") != Some(&Value::Bool(false)),
+            keep_alive: keep_alive.and_then(|seconds| u16::try_from(seconds).ok()).ok_or("no keep-alive")?,
+            silent: step.get("noPing") == Some(&Value::Bool(true)),
+        })?;
+        match step["expect"].get("sessionPresent") {
+            Some(wanted) if *wanted != json!(present) => {
+                Err(format!("session present: wanted {wanted}, got {present}"))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
-    fn client(&mut self, name: &str) -> Result<&mut Client, Failure> {
-        let connected = self.clients.iter_mut().find(|client| client.name == name && client.connected);
-        connected.ok_or_else(|| format!("no client {name}"))
+    fn subscribe(&mut self, step: &Value) -> Result<(), Failure> {
+        let filters = step["filters"].as_array().ok_or("no filters")?;
+        let filters = filters.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        let qos = step["qos"].as_u64().map_or(Some(1), |qos| u8::try_from(qos).ok()).ok_or("no QoS")?;
+        let granted = self.subject.subscribe(text(step, "client")?, filters, qos)?;
+        let refused = step["expect"].get("refused") == Some(&Value::Bool(true));
+        if granted == refused { Err(format!("granted: {granted}")) } else { Ok(()) }
     }
 
     fn operation(&mut self, step: &Value) -> Result<(), Failure> {
         let params = self.request(&step["params"])?;
         let (name, expected) = (text(step, "op")?, &step["expect"]);
-        let ControlOutcome { result, publications } = match text(step, "do")? {
-            "control" => self.service.control(name, params, self.now),
-            _ => self.service.data_plane(name, params, self.now),
-        };
-        self.deliver(publications);
-        self.context.now = self.now.0 / 1000;
-        let (status, error, body) = match result {
-            Ok(body) => (200, Value::Null, body),
-            Err(ControlError { name, status, message, .. }) => {
-                (status, json!(name), json!({"message": message}))
-            }
-        };
+        let data = text(step, "do")? == "http_data";
+        let Answer { status, error, body } = self.subject.call(data, name, params)?;
+        self.context.now = self.subject.now() / 1000;
         let shown = || format!("{name} answered {status} {error} {body}");
         for (member, got) in [("status", &json!(status)), ("error", &error), ("body", &body)] {
             if let Some(matcher) = expected.get(member) {
@@ -160,57 +174,28 @@ impl World {
     }
 
     fn publish(&mut self, step: &Value) -> Result<(), Failure> {
-        let (client, topic) = (text(step, "client")?.to_owned(), text(step, "topic")?);
+        let (client, topic) = (text(step, "client")?, text(step, "topic")?);
         let payload = match (step.get("payload"), step.get("raw"), step.get("rawHex")) {
             (Some(payload), None, None) => self.request(payload)?.to_string().into_bytes(),
             (None, Some(raw), None) => raw.as_str().ok_or("raw is no text")?.as_bytes().to_vec(),
             (None, None, Some(hex)) => bytes(hex.as_str().ok_or("rawHex is no text")?)?,
             _ => return Err("not exactly one of payload, raw, rawHex".to_owned()),
         };
-        let outcome = self.service.device_message(topic, &payload, self.now);
-        self.client(&client)?.inbox.extend(outcome.reply);
-        self.deliver(outcome.publications);
-        Ok(())
-    }
-
-    fn advance(&mut self, seconds: u64) {
-        let end = EpochMillis(self.now.0 + 1000 * seconds);
-        while let Some(deadline) = self.service.deadline().filter(|deadline| *deadline <= end) {
-            self.now = deadline.max(self.now);
-            let publications = self.service.on_deadline(self.now);
-            self.deliver(publications);
-        }
-        self.now = end;
-    }
-
-    fn deliver(&mut self, publications: Vec<Message>) {
-        let copies = match self.fault {
-            Fault::None => 1,
-            Fault::Mute => 0,
-            Fault::Echo => 2,
-        };
-        for publication in publications {
-            let covered = |client: &&mut Client| {
-                client.connected && client.filters.iter().any(|filter| covers(filter, &publication.topic))
-            };
-            for client in self.clients.iter_mut().filter(covered) {
-                client.inbox.extend((0..copies).map(|_| publication.clone()));
-            }
-        }
+        let qos = step.get("qos").map_or(Some(1), Value::as_u64).and_then(|qos| u8::try_from(qos).ok());
+        self.subject.publish(client, topic, &payload, qos.ok_or("no QoS")?)
     }
 
     fn expect(&mut self, step: &Value) -> Result<(), Failure> {
-        self.context.now = self.now.0 / 1000;
+        let messages = self.subject.received()?;
+        self.context.now = self.subject.now() / 1000;
         let ignored: Vec<&str> =
             step["ignore"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let mut received = Vec::new();
-        for client in &mut self.clients {
-            for message in client.inbox.drain(..) {
-                if !ignored.iter().any(|filter| covers(filter, &message.topic)) {
-                    let payload: Value = serde_json::from_slice(&message.payload)
-                        .map_err(|error| format!("{}: {error}", message.topic))?;
-                    received.push(json!({"client": client.name, "topic": message.topic, "payload": payload}));
-                }
+        for Received { client, topic, payload } in messages {
+            if !ignored.iter().any(|filter| covers(filter, &topic)) {
+                let payload: Value =
+                    serde_json::from_slice(&payload).map_err(|error| format!("{topic}: {error}"))?;
+                received.push(json!({"client": client, "topic": topic, "payload": payload}));
             }
         }
         let wanted = step["messages"].as_array().ok_or("no messages")?;
@@ -264,7 +249,7 @@ impl World {
             "$time" => {
                 let seconds: u64 =
                     part(0)?.trim_start_matches('+').parse().map_err(|_| "no number of seconds")?;
-                date(self.now.0 / 1000 + seconds, part(1)?).into()
+                date(self.subject.now() / 1000 + seconds, part(1)?).into()
             }
             _ => return Err(format!("unknown value {name}")),
         })

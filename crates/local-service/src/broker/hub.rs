@@ -133,10 +133,14 @@ impl Hub {
         std::mem::take(&mut self.effects)
     }
 
-    /// Every client has given a sign of life: for a clock that goes faster than they can.
+    /// Every connected client has given a sign of life, and none is late with an acknowledgement: for a clock that goes
+    /// faster than they can.
     pub(crate) fn all_heard(&mut self, now: Millis) {
         for link in self.links.values_mut() {
             link.heard_at = now;
+        }
+        for attached in self.sessions.values_mut().filter(|attached| attached.connection.is_some()) {
+            attached.session.wait_anew(now);
         }
     }
 

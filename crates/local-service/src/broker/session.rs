@@ -195,6 +195,13 @@ impl Session {
         again
     }
 
+    /// Acknowledgements are waited for from now on only.
+    pub(crate) fn wait_anew(&mut self, now: Millis) {
+        for sent in self.in_flight.values_mut() {
+            sent.sent_at = now;
+        }
+    }
+
     fn pump(&mut self, now: Millis) -> Vec<Publish> {
         let mut out = Vec::new();
         while self.in_flight.len() < self.window
