@@ -44,7 +44,9 @@ fn progress_and_facts_reach_the_operator_while_the_handler_runs_and_with_its_end
     let details: Vec<(&str, &str)> =
         execution.details.iter().map(|(name, value)| (&**name, &**value)).collect();
     assert_eq!(details, [("fw", "1.2"), ("progress", "done"), ("reason", "Job exited with status: 0")]);
-    daemon.wait_for_log("progress=\"half way\"");
+    daemon.wait_for_log(r#"INFO Progress job=j#1 step=1 progress=fw="1.2", progress="half way""#);
+    daemon.wait_for_log("INFO Step ended");
+    assert!(daemon.log().contains(r#"progress=\"done\""#), "{}", daemon.log());
 }
 
 #[test]
@@ -90,7 +92,7 @@ fn a_flood_of_reports_and_rubbish_is_a_few_updates_and_the_last_word_counts() {
     assert_eq!(execution.status, "SUCCEEDED", "{execution:?}");
     assert_eq!((execution.detail("progress"), execution.detail("k0")), ("done", "x"));
     assert!(execution.details.len() <= 10, "{execution:?}");
-    let told = daemon.log().matches(" Progress ").count() as u64;
+    let told = daemon.log().matches(" Progress is told ").count() as u64;
     assert!(told <= 1 + begun.elapsed().as_secs() / 30, "{told} updates: {}", daemon.log());
     daemon.wait_for_log("has reported more facts than are kept");
 }

@@ -60,6 +60,8 @@ pub struct Agent {
     leaving: Option<BootTime>,
     /// What a handler says is told no earlier.
     next_news_at: Option<BootTime>,
+    /// And logged no earlier, at the level that all see.
+    next_line_at: Option<BootTime>,
     pending: Pending,
     /// `$next/get`.
     next: Inquiry,
@@ -163,6 +165,7 @@ impl Agent {
             gap: true,
             leaving: None,
             next_news_at: None,
+            next_line_at: None,
             pending: Pending::default(),
             next: Inquiry::default(),
             list: Inquiry::default(),
@@ -189,7 +192,7 @@ impl Agent {
             Event::Message { topic, payload } => self.heard(&topic, &payload, now, &mut out),
             Event::Inspected { execution, refused } => self.inspected(&execution, refused, now, &mut out),
             Event::StepEnded { run, outcome } => self.step_ended(&run, outcome, now, &mut out),
-            Event::Reported { run, progress } => self.reported(&run, progress),
+            Event::Reported { run, progress } => self.reported(&run, progress, now),
             Event::Adopted { run, found } => self.adopted(&run, found, now, &mut out),
             Event::RebootFailed { reason } => self.reboot_failed(&reason, now, &mut out),
             Event::DeadlineReached => {}

@@ -60,6 +60,7 @@ impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, (name, value)) in self.facts.iter().enumerate() {
             let comma = if number == 0 { "" } else { ", " };
+            let value: String = value.chars().take(SHOWN).collect();
             write!(f, "{comma}{}=\"{}\"", name.escape_debug(), value.escape_debug())?;
         }
         Ok(())

@@ -57,7 +57,17 @@ fn describe(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
         Some(file) => writeln!(out, "read {}", file.display())?,
         None => writeln!(out, "read no file")?,
     }
+    if let Some(provisioned) = &loaded.provisioned {
+        let path = provisioned.display();
+        writeln!(out, "cert, key and thing-name are those that fleet provisioning has left in {path}")?;
+    }
     writeln!(out, "thing {} at {} port {}", config.thing_name, config.endpoint, config.port)?;
+    writeln!(out, "certificate {}, key {}", config.cert.display(), config.key.display())?;
+    let authorities = config.root_ca.as_ref().map(|path| format!("in {}", path.display()));
+    writeln!(out, "trusted authorities {}", authorities.unwrap_or_else(|| "of the system".to_owned()))?;
+    let place = config.logging.file.as_ref().map(|path| path.display().to_string());
+    let place = place.unwrap_or_else(|| "the journal or standard error".to_owned());
+    writeln!(out, "log level {} to {place}", config.logging.level.to_string().to_ascii_uppercase())?;
     if !config.jobs.enabled {
         return writeln!(out, "jobs are switched off: none will be taken");
     }
@@ -69,7 +79,9 @@ fn describe(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
         .map(|directories| directories.iter().map(|each| each.display().to_string()).collect());
     let directories = listed(directories.as_deref(), "directory", "directories", " but the handlers' own");
     let commands = if *commands { "commands too" } else { "no commands" };
-    writeln!(out, "documents may name {users}, {directories}; {commands}")
+    writeln!(out, "documents may name {users}, {directories}; {commands}")?;
+    let limit = config.jobs.step_timeout.as_secs();
+    writeln!(out, "a step has {limit} s unless its handler has a limit of its own")
 }
 
 /// What documents may name, in words.

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use checked::{Config, Jobs, Logging};
 pub(crate) use facts::Surroundings;
 pub(crate) use layers::{MergeError, TextError};
+use raw::RawRuntime;
 pub(crate) use raw::{Foreign, RawConfig, RawJobs, RawLogging};
 pub(crate) use remark::Remark;
 
@@ -46,6 +47,8 @@ pub(crate) struct Loaded {
     pub(crate) config: Config,
     /// The file it was read from, if there was one.
     pub(crate) file: Option<PathBuf>,
+    /// The file of fleet provisioning, if what it has left wins.
+    pub(crate) provisioned: Option<PathBuf>,
     /// Features that are not here.
     pub(crate) notices: Vec<Remark>,
     /// Mistakes that do not keep the daemon from starting.
@@ -100,10 +103,12 @@ pub(crate) fn load(flags: &Flags, surroundings: &Surroundings) -> Result<Loaded,
     };
     let (raw, unknown) = written.map_or_else(Default::default, |tracked| (tracked.value, tracked.unknown));
     let runtime = surroundings.home.as_ref().map(|home| home.join(THEIR_DIRECTORY).join(RUNTIME_FILE));
-    let provisioned = match runtime.filter(|path| path.exists()) {
-        Some(path) => read(&path)?.and_then(|tracked| tracked.value.runtime_config),
+    let runtime = runtime.filter(|path| path.exists());
+    let provisioned = match &runtime {
+        Some(path) => read(path)?.and_then(|tracked| tracked.value.runtime_config),
         None => None,
     };
+    let runtime = runtime.filter(|_| provisioned.as_ref().is_some_and(RawRuntime::is_complete));
     let merged = layers::merge(&raw, std::env::vars_os(), &flags.keys, provisioned.as_ref())
         .map_err(ConfigError::Layers)?;
     let source =
@@ -121,7 +126,7 @@ pub(crate) fn load(flags: &Flags, surroundings: &Surroundings) -> Result<Loaded,
     extra_complaints.extend(enabled_proxy(flags, surroundings)?);
     match judgement.config {
         Ok(config) if extra_complaints.is_empty() => {
-            Ok(Loaded { config, file, notices: judgement.notices, faults })
+            Ok(Loaded { config, file, provisioned: runtime, notices: judgement.notices, faults })
         }
         outcome => {
             let mut complaints = outcome.err().unwrap_or_default();

@@ -201,7 +201,14 @@ fn the_flags_of_what_is_here_mean_what_they_mean_there() {
     let said = bench.run(&[&["check-config"], &flags[..]].concat());
     assert_eq!((said.code, warnings(&said).len()), (0, 0), "{}", said.text);
     assert!(said.text.contains("thing right at right.example port 8883"), "{}", said.text);
-    assert!(said.text.contains(&format!("handlers in {handlers}")), "{}", said.text);
+    for words in [
+        format!("handlers in {handlers}"),
+        format!("certificate {cert}, key {key}"),
+        format!("trusted authorities in {root}"),
+        format!("log level WARN to {log}"),
+    ] {
+        assert!(said.text.contains(&words), "{words:?} is not in: {}", said.text);
+    }
 }
 
 /// The template that they ship, with everything switched on that is not here, and their comments.
@@ -328,6 +335,8 @@ fn what_fleet_provisioning_has_left_wins_over_everything_once_it_is_complete() {
         let said = bench.run(&["check-config", "--config-file", bench.file(), "--thing-name", "from-flag"]);
         assert_eq!(said.code, 0, "{}", said.text);
         assert!(said.text.contains(&format!("thing {thing} at ")), "{text}: {}", said.text);
+        let wins = said.text.contains("that fleet provisioning has left in");
+        assert_eq!(wins, thing == "born-7", "{text}: {}", said.text);
         assert!(!said.text.contains(SECRET), "a secret is told:\n{}", said.text);
     }
 }

@@ -16,16 +16,23 @@ pub(super) struct News {
 }
 
 impl Agent {
-    /// A handler has said something.
-    pub(super) fn reported(&mut self, run: &RunId, progress: Progress) {
+    /// A handler has said something. The log has it at the same rate as the service, and whether there is a link or not;
+    /// what is in between is for those who look closely.
+    pub(super) fn reported(&mut self, run: &RunId, progress: Progress, now: BootTime) {
         let Work::Busy(execution) = &mut self.work else { return };
         let Phase::Running(running) = &mut execution.phase else { return };
         let news = &mut running.news;
-        if running.run == *run && news.latest != progress {
-            debug!(job = %run.execution, step = run.step + 1, %progress, "Heard from the handler");
-            news.latest = progress;
-            news.untold = true;
+        if running.run != *run || news.latest == progress {
+            return;
         }
+        if self.next_line_at.is_none_or(|earliest| now >= earliest) {
+            self.next_line_at = Some(now.after(self.settings.progress_interval));
+            info!(job = %run.execution, step = run.step + 1, %progress, "Progress");
+        } else {
+            debug!(job = %run.execution, step = run.step + 1, %progress, "Progress");
+        }
+        news.latest = progress;
+        news.untold = true;
     }
 
     /// Owes the service what the handler has said, unless it is too early, or another update is on its way. Each such
@@ -40,7 +47,7 @@ impl Agent {
         }
         news.untold = false;
         self.next_news_at = Some(now.after(self.settings.progress_interval));
-        info!(job = %execution.id, step = running.run.step + 1, progress = %news.latest, "Progress");
+        debug!(job = %execution.id, step = running.run.step + 1, progress = %news.latest, "Progress is told");
         let (step, details) = (running.run.step, news.latest.add_to(StatusDetails::default()));
         self.owe_sign_of_life(step, details, Duration::ZERO, now);
     }

@@ -123,7 +123,9 @@ impl Agent {
             out.push(Effect::Release { run: run.clone() });
             return;
         };
-        info!(job = %run.execution, step = run.step + 1, ending = ?outcome.ending, "Step ended");
+        let progress =
+            Some(&outcome.progress).filter(|progress| !progress.is_empty()).map(ToString::to_string);
+        info!(job = %run.execution, step = run.step + 1, ending = ?outcome.ending, progress, "Step ended");
         if stop == Some(StopCause::OverAtService) {
             self.close(None, now, out);
             out.push(Effect::Release { run: run.clone() });

@@ -169,7 +169,7 @@ pub(crate) fn merge(
 
 impl raw::RawRuntime {
     /// The Device Client takes the runtime file only when provisioning was completed and nothing is missing.
-    fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.completed_fp && !self.cert.is_empty() && !self.key.is_empty() && !self.thing_name.is_empty()
     }
 }
