@@ -24,6 +24,7 @@ pub(crate) struct Cli {
 
 /// Where the service is, and who we are there. What is given here wins over the configuration file.
 #[derive(Debug, Default, Clone, Args)]
+#[command(next_help_heading = "Service and device")]
 pub(crate) struct Flags {
     /// An agent's configuration file, or a directory that `fleethand-local init` has made.
     #[arg(long, global = true, value_name = "PATH")]

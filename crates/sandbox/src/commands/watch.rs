@@ -36,6 +36,7 @@ type Key = (JobId, ExecutionNumber);
 pub(crate) fn watch(session: &Session) -> Result<(), CommandError> {
     let news = session.hear();
     session.device()?.settle()?;
+    session.screen.note(&format!("Watching {}; Ctrl-C ends it.", session.thing()?));
     follow(session, &news, &AtomicBool::new(false))
 }
 

@@ -150,3 +150,48 @@ fn percent_encoded(text: &str) -> String {
     }
     encoded
 }
+
+#[cfg(test)]
+mod tests {
+    use jobs_protocol::{ExecutionNumber, JobId, ThingName};
+
+    use super::*;
+
+    #[test]
+    fn method_path_and_members_are_those_of_the_api() {
+        let thing = &ThingName::try_from("t:1").unwrap();
+        let job = &JobId::try_from("j1").unwrap();
+        let number = ExecutionNumber::new(2);
+        let table = [
+            (Call::DescribeThing { thing }, "GET /things/t%3A1 - -"),
+            (Call::CreateThing { thing }, "POST /things/t%3A1 - {}"),
+            (
+                Call::CreateJob { job, target: "arn", document: "{}" },
+                r#"PUT /jobs/j1 - {"document":"{}","targetSelection":"SNAPSHOT","targets":["arn"]}"#,
+            ),
+            (Call::CancelJob { job, force: true }, "PUT /jobs/j1/cancel force=true {}"),
+            (Call::DeleteJob { job, force: false }, "DELETE /jobs/j1 force=false -"),
+            (
+                Call::ListJobs { status: Some("COMPLETED"), next_token: Some("a=b") },
+                "GET /jobs maxResults=250&status=COMPLETED&nextToken=a=b -",
+            ),
+            (
+                Call::DescribeJobExecution { thing, job, number },
+                "GET /things/t%3A1/jobs/j1 executionNumber=2 -",
+            ),
+        ];
+        for (call, wanted) in table {
+            let Wire { method, path, query, body } = wire(&call);
+            let pairs: Vec<_> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let query = if pairs.is_empty() { "-".to_owned() } else { pairs.join("&") };
+            let body = body.map_or_else(|| "-".to_owned(), |body| body.to_string());
+            assert_eq!(format!("{method} {path} {query} {body}"), wanted);
+        }
+    }
+
+    #[test]
+    fn what_has_a_meaning_in_a_url_is_encoded() {
+        assert_eq!(percent_encoded("aZ9-_.~"), "aZ9-_.~");
+        assert_eq!(percent_encoded("a/b?c=d&e%f+g h\u{e9}"), "a%2Fb%3Fc%3Dd%26e%25f%2Bg%20h%C3%A9");
+    }
+}

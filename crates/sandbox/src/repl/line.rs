@@ -42,14 +42,35 @@ pub(super) fn read(line: &str) -> Result<Option<Word>, String> {
 
 /// Every command with its arguments and its purpose.
 pub(super) fn help() -> String {
+    let mut line = Line::command();
+    // Only then it knows what its arguments are like.
+    line.build();
     let mut text = String::from("Commands:");
-    for mut command in Line::command().get_subcommands().cloned() {
-        let usage = command.render_usage().to_string();
-        let usage = usage.trim_start_matches("Usage:").trim();
+    for command in line.get_subcommands() {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        write!(text, "\n  {usage}\n        {about}").expect("a String takes everything");
+        write!(text, "\n  {}\n        {about}", usage(command)).expect("a String takes everything");
     }
     text
+}
+
+/// The command's name, what it must be given, and what it can be given.
+fn usage(command: &clap::Command) -> String {
+    let mut usage = command.get_name().to_owned();
+    for argument in command.get_positionals().chain(command.get_opts()) {
+        let argument = argument.to_string();
+        let optional = argument.starts_with('-');
+        write!(usage, "{}", if optional { format!(" [{argument}]") } else { format!(" {argument}") })
+            .expect("a String takes everything");
+    }
+    for flag in command.get_arguments().filter(|argument| is_flag(argument)) {
+        write!(usage, " [{flag}]").expect("a String takes everything");
+    }
+    usage
+}
+
+/// Whether it takes no value. Clap's own `--help` is no news to anybody here.
+fn is_flag(argument: &clap::Arg) -> bool {
+    matches!(argument.get_action(), clap::ArgAction::SetTrue)
 }
 
 /// The names of all commands.
@@ -131,7 +152,8 @@ mod tests {
         let help = help();
         for line in [
             "create-job <JOB_ID> <DOCUMENT>",
-            "delete-job [OPTIONS] <JOB_ID>",
+            "delete-job <JOB_ID> [--force]",
+            "list-jobs [--status <STATUS>] [--next-token <TOKEN>]",
             "describe-job-execution <JOB_ID>",
             "get-pending-job-executions",
             "start-next-pending-job-execution",

@@ -80,13 +80,16 @@ impl Repl {
     /// Connects, and makes sure that there is a thing. What does not work is told; the other half may be of use.
     fn open(&self) {
         let connected = self.session.device().and_then(|device| Ok(device.settle()?));
-        match connected {
-            // That the first attempt has failed has been told as news.
-            Ok(()) | Err(CommandError::Device(_)) => {}
-            Err(error) => self.tell(&error),
-        }
-        if let Err(error) = self.session.thing_arn() {
-            self.tell(&error);
+        let mut errors: Vec<_> = [connected.err(), self.session.thing_arn().err()]
+            .into_iter()
+            .flatten()
+            // That the first attempt to connect has failed has been told as news.
+            .filter(|error| !matches!(error, CommandError::Device(_)))
+            .map(|error| Chain(&error).to_string())
+            .collect();
+        errors.dedup();
+        for error in errors {
+            self.session.screen.error(&error);
         }
     }
 

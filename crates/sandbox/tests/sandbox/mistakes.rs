@@ -145,6 +145,17 @@ fn a_session_goes_on_after_every_mistake() {
 }
 
 #[test]
+fn a_session_without_a_configuration_says_once_what_it_needs_and_does_what_it_can() {
+    let place = Place::new();
+    let mut session = Transcript::start(bare_sandbox().arg("--control-endpoint").arg(place.desk.http()));
+    let said = session.next();
+    assert!(matches!(&said, Said::Error(error) if error.contains("--thing-name")), "{said:?}");
+    session.type_line("list-jobs");
+    let said = session.next();
+    assert!(matches!(&said, Said::Response(operation, _) if operation == "ListJobs"), "{said:?}");
+}
+
+#[test]
 fn a_session_outlives_the_service_and_finds_it_again() {
     let mut place = Place::new();
     let mut session = Transcript::start(&mut place.sandbox([""; 0]));

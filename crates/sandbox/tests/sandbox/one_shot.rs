@@ -28,6 +28,18 @@ fn every_command_leaves_one_line_of_json() {
 }
 
 #[test]
+fn a_name_with_a_colon_finds_its_way_on_both_sides() {
+    let place = Place::new();
+    let as_other = |arguments: &[&str]| {
+        let mut command = place.sandbox(["--thing", "a:b"]);
+        Outcome::of(command.args(arguments))
+    };
+    assert_eq!(as_other(&["create-job", "Job1", "{}"]).code, 0);
+    assert_eq!(as_other(&["start-next-pending-job-execution"]).json()["execution"]["jobId"], "Job1");
+    assert_eq!(place.desk.execution("a:b", "Job1").status, "IN_PROGRESS");
+}
+
+#[test]
 fn flags_alone_are_enough_and_win_over_a_configuration() {
     let place = Place::new();
     let file = |name: &str| place.board.path().join(name).into_os_string();
