@@ -10,6 +10,7 @@ mod config;
 mod device_facts;
 mod exit;
 mod handlers;
+mod journal;
 mod journal_file;
 mod link;
 mod notify;

@@ -17,6 +17,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::Logging;
+use crate::journal::Journal;
 
 /// Mode of a log file that is created: thing names and job ids are nobody else's business.
 const LOG_FILE_MODE: Mode = Mode::from_raw_mode(0o600);
@@ -82,8 +83,7 @@ fn journal() -> Option<Box<dyn Layer<tracing_subscriber::Registry> + Send + Sync
     if !is_stream(&stream, stderr.st_dev, stderr.st_ino) {
         return None;
     }
-    let layer = tracing_journald::layer().ok()?.with_field_prefix(None);
-    Some(Box::new(layer))
+    Some(Box::new(Journal::of_this_machine().ok()?))
 }
 
 /// Whether `device:inode`, as systemd writes it into `JOURNAL_STREAM`, is this file.
@@ -127,7 +127,7 @@ impl<W: Write> Write for OneLineWriter<W> {
 
 /// Control characters inside an event made visible: what the cloud sent cannot look like a line of ours, nor
 /// talk to the terminal on which the log is read.
-fn one_line(event: &[u8]) -> String {
+pub(crate) fn one_line(event: &[u8]) -> String {
     let text = String::from_utf8_lossy(event);
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let mut out = String::with_capacity(line.len() + 1);
