@@ -71,6 +71,43 @@ fn two_jobs_are_created_run_and_deleted_and_each_event_follows_its_command() {
 }
 
 #[test]
+fn three_jobs_out_of_order_as_the_developer_guide_walks_through_them() {
+    let place = Place::new();
+    let mut session = Transcript::start(&mut place.sandbox([""; 0]));
+    assert_eq!(session.next(), Said::Note("Connected.".into()));
+    let open = |said: &[Said]| {
+        let jobs = &json(said, CHANGED)["jobs"];
+        let part = |name: &str| jobs.get(name).map_or_else(Vec::new, ids);
+        [part("IN_PROGRESS"), part("QUEUED")]
+    };
+
+    let said = session.step("create-job job1 {}");
+    assert_eq!(names(&said), ["CreateJob", CHANGED, NEXT]);
+    let said = session.step("create-job job2 {}");
+    assert_eq!(names(&said), ["CreateJob", CHANGED]);
+    let said = session.step("update-job-execution job1 IN_PROGRESS");
+    assert_eq!(names(&said), ["UpdateJobExecution"], "the first one is still the first");
+    let said = session.step("create-job job3 {}");
+    assert_eq!(names(&said), ["CreateJob", CHANGED]);
+    assert_eq!(open(&said), [vec!["job1"], vec!["job2", "job3"]]);
+    let said = session.step("update-job-execution job1 SUCCEEDED");
+    assert_eq!(names(&said), ["UpdateJobExecution", CHANGED, NEXT]);
+    assert_eq!(json(&said, NEXT)["execution"]["jobId"], "job2");
+
+    let said = session.step("update-job-execution job3 IN_PROGRESS");
+    assert_eq!(names(&said), ["UpdateJobExecution", NEXT], "it has gone past job2");
+    let next = &json(&said, NEXT)["execution"];
+    assert_eq!((&next["jobId"], &next["status"]), (&json!("job3"), &json!("IN_PROGRESS")));
+    let said = session.step("update-job-execution job2 REJECTED");
+    assert_eq!(names(&said), ["UpdateJobExecution", CHANGED]);
+    assert_eq!(open(&said), [vec!["job3"], vec![]]);
+    let said = session.step("delete-job job3 --force");
+    assert_eq!(names(&said), ["DeleteJob", CHANGED, NEXT]);
+    assert_eq!(open(&said), [vec![""; 0], vec![]]);
+    assert_eq!(json(&said, NEXT).get("execution"), None);
+}
+
+#[test]
 fn cancelling_tells_the_device_and_deleting_by_force_takes_what_is_open() {
     let place = Place::new();
     let mut session = Transcript::start(&mut place.sandbox([""; 0]));
