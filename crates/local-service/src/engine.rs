@@ -10,6 +10,7 @@ mod management;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +23,7 @@ use self::deferred::{Deed, Deferred};
 pub(crate) use self::management::Management;
 use crate::broker::hub::{ConnectionId, Effect, Hub};
 use crate::broker::packet::{Connect, Reason, Received, Sent};
+use crate::broker::policy::Permit;
 use crate::clock::{Clock, Millis};
 use crate::documents::Documents;
 use crate::faults::Faults;
@@ -42,7 +44,7 @@ pub(crate) type Answer = oneshot::Sender<Result<Value, Refusal>>;
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A connection has shown its CONNECT.
-    Opened { connection: ConnectionId, peer: Peer, connect: Connect },
+    Opened { connection: ConnectionId, peer: Peer, connect: Connect, permit: Option<Arc<Permit>> },
     /// A connection has brought a further packet.
     Packet(ConnectionId, Received),
     /// A connection has to end because of what it did.
@@ -186,9 +188,9 @@ impl<T: JobsTap> Engine<T> {
     fn on_event(&mut self, event: Event, now: Millis) {
         self.catch_up(now);
         match event {
-            Event::Opened { connection, peer, connect } => {
+            Event::Opened { connection, peer, connect, permit } => {
                 self.peers.insert(connection, peer);
-                let effects = self.hub.on_packet(connection, Received::Connect(connect), now);
+                let effects = self.hub.on_connect(connection, connect, permit, now);
                 self.perform(effects, now);
             }
             Event::Packet(connection, packet) => {

@@ -1,6 +1,7 @@
 //! Listening: TCP for MQTT over TLS and for HTTP, and HTTP on the TLS listener for devices that ask for it by ALPN.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,9 +42,11 @@ pub(crate) async fn accept(
     tls: Arc<ServerConfig>,
     events: mpsc::Sender<Event>,
     https: mpsc::Sender<Https>,
+    policies: Option<PathBuf>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let acceptor = TlsAcceptor::from(tls);
+    let policies: Option<Arc<Path>> = policies.map(Into::into);
     let (sockets, mut accepted) = mpsc::channel(1);
     let mut accepting: JoinSet<()> =
         listeners.into_iter().map(|listener| accept_on(listener, sockets.clone())).collect();
@@ -55,7 +58,8 @@ pub(crate) async fn accept(
             Some(socket) = accepted.recv() => {
                 last += 1;
                 let (acceptor, events, https) = (acceptor.clone(), events.clone(), https.clone());
-                connections.spawn(connection::serve(socket, acceptor, ConnectionId(last), events, https));
+                let (id, policies) = (ConnectionId(last), policies.clone());
+                connections.spawn(connection::serve(socket, acceptor, id, events, https, policies));
             }
             Some(_) = connections.join_next() => {}
             // An error says that the handle was dropped, which stops the service as well.

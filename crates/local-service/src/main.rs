@@ -42,25 +42,33 @@ enum Command {
         port: u16,
     },
     /// Runs the service until it gets SIGTERM or SIGINT. The addresses are printed as one line of JSON.
-    Serve {
-        /// What `init` has made.
-        directory: PathBuf,
-        /// Where to serve MQTT over TLS, and the data plane over HTTPS to clients that ask for it by ALPN; port 0 takes a
-        /// free one. May be given several times, as some clients know one port only.
-        #[arg(long, default_value = "127.0.0.1:8883")]
-        mqtt: Vec<SocketAddr>,
-        /// Where to serve the AWS API over plain HTTP; port 0 takes a free one.
-        #[arg(long, default_value = "127.0.0.1:8080")]
-        http: SocketAddr,
-        /// Where to keep state; without it, state is in memory and ends with the process.
-        #[arg(long, value_name = "DIR")]
-        data_dir: Option<PathBuf>,
-        /// A directory that stands in for S3: DIR/BUCKET/KEY is what documentSource and presigned placeholders name.
-        #[arg(long, value_name = "DIR")]
-        documents: Option<PathBuf>,
-        #[command(flatten)]
-        trial: Trial,
-    },
+    Serve(Serve),
+}
+
+/// What the service is started with.
+#[derive(Debug, Args)]
+struct Serve {
+    /// What `init` has made.
+    directory: PathBuf,
+    /// Where to serve MQTT over TLS, and the data plane over HTTPS to clients that ask for it by ALPN; port 0 takes a
+    /// free one. May be given several times, as some clients know one port only.
+    #[arg(long, default_value = "127.0.0.1:8883")]
+    mqtt: Vec<SocketAddr>,
+    /// Where to serve the AWS API over plain HTTP; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    http: SocketAddr,
+    /// Where to keep state; without it, state is in memory and ends with the process.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// A directory that stands in for S3: DIR/BUCKET/KEY is what documentSource and presigned placeholders name.
+    #[arg(long, value_name = "DIR")]
+    documents: Option<PathBuf>,
+    /// A directory of IoT policies: DIR/THING.json for the certificates of a thing, DIR/default.json for the others.
+    /// Without it, every certificate may do everything.
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    #[command(flatten)]
+    trial: Trial,
 }
 
 /// What makes the service other than it should be.
@@ -88,13 +96,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(cli.log_level).with_ansi(false).init();
     let outcome = match cli.command {
         Command::Init { directory, thing, hosts, port } => init(&directory, thing, hosts, port),
-        Command::Serve { directory, mqtt, http, data_dir, documents, trial } => options(&directory, trial)
-            .and_then(|options| {
-                let (mqtt, also_mqtt) = mqtt
-                    .split_first()
-                    .map_or((options.mqtt, Vec::new()), |(first, others)| (*first, others.to_vec()));
-                serve(Options { mqtt, also_mqtt, http, data: data_dir, documents, ..options })
-            }),
+        Command::Serve(arguments) => options(arguments).and_then(serve),
     };
     let Err(error) = outcome else { return ExitCode::SUCCESS };
     tracing::error!("{}", chain(&*error));
@@ -122,9 +124,14 @@ fn init(
     Ok(())
 }
 
-fn options(directory: &Path, trial: Trial) -> Result<Options, Box<dyn Error>> {
-    let mut options = Options::of_directory(directory).map_err(StartError::from)?;
-    options.virtual_clock = trial.virtual_clock;
+fn options(arguments: Serve) -> Result<Options, Box<dyn Error>> {
+    let Serve { directory, mqtt, http, data_dir, documents, policies, trial } = arguments;
+    let mut options = Options::of_directory(&directory).map_err(StartError::from)?;
+    if let Some((first, others)) = mqtt.split_first() {
+        (options.mqtt, options.also_mqtt) = (*first, others.to_vec());
+    }
+    (options.http, options.virtual_clock) = (http, trial.virtual_clock);
+    (options.data, options.documents, options.policies) = (data_dir, documents, policies);
     if let Some(path) = trial.faults {
         let text =
             std::fs::read(&path).map_err(|source| ServeError::ReadFaults { path: path.clone(), source })?;

@@ -27,6 +27,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// The directory that stands in for S3.
     pub documents: Option<PathBuf>,
+    /// A directory of IoT policies, one for each thing; `None`: every certificate may do everything.
+    pub policies: Option<PathBuf>,
     /// A clock that stands still until it is moved: for tests that must not wait for minutes.
     pub virtual_clock: bool,
     /// Faults from the beginning.
@@ -47,6 +49,7 @@ impl Options {
             http: any,
             data: None,
             documents: None,
+            policies: None,
             virtual_clock: false,
             faults: FaultPlan::default(),
         }

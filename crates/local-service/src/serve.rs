@@ -122,7 +122,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     });
     let (https, handed) = mpsc::channel(1);
     let front = Front { events: events.clone(), documents, plane: None };
-    tasks.spawn(listen::accept(listeners, tls, events.clone(), https, stopped.clone()));
+    tasks.spawn(listen::accept(listeners, tls, events.clone(), https, options.policies, stopped.clone()));
     tasks.spawn(listen::serve_https(handed, front.clone(), stopped.clone()));
     tasks.spawn(listen::serve_http(http_listener, front, stopped));
     tracing::info!(%mqtt, %http, "The Jobs service is up");

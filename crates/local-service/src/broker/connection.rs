@@ -1,5 +1,7 @@
 //! One client's connection: handshake, bytes to packets and packets to bytes, nothing decided.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -13,7 +15,9 @@ use tokio_rustls::server::TlsStream;
 use super::decode::{Malformed, decode};
 use super::encode::encode;
 use super::hub::ConnectionId;
+use super::identity::{self, IdentityError};
 use super::packet::{Connect, Reason, Received, Sent, Version};
+use super::policy::Permit;
 use super::tls::HTTP;
 use crate::engine::{Event, Peer};
 use crate::listen::Https;
@@ -53,10 +57,18 @@ pub(crate) async fn serve(
     connection: ConnectionId,
     events: mpsc::Sender<Event>,
     https: mpsc::Sender<Https>,
+    policies: Option<Arc<Path>>,
 ) {
     let mut buffer = BytesMut::new();
     let (stream, connect) = match open(socket, &acceptor, &mut buffer).await {
         Ok(Opened::Mqtt(stream, connect)) => (stream, connect),
+        Ok(Opened::Https(_)) if policies.is_some() => {
+            tracing::warn!(
+                connection = connection.0,
+                "HTTP with certificates is not served while policies are on"
+            );
+            return;
+        }
         Ok(Opened::Https(stream)) => {
             if https.send(stream).await.is_err() {
                 tracing::debug!(connection = connection.0, "HTTP is no longer served");
@@ -69,10 +81,19 @@ pub(crate) async fn serve(
             return;
         }
     };
+    let permit = match policies.map(|policies| permit_of(&policies, &stream, &connect)).transpose() {
+        Ok(permit) => permit,
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            // As with a certificate that is not known: closed after CONNECT, without CONNACK.
+            tracing::warn!(connection = connection.0, cause, "A client was not admitted: {error}");
+            return;
+        }
+    };
     let version = connect.version;
     let (out, outgoing) = mpsc::channel(OUTGOING);
     let (cut, cut_off) = oneshot::channel();
-    let opened = Event::Opened { connection, peer: Peer { out, cut }, connect };
+    let opened = Event::Opened { connection, peer: Peer { out, cut }, connect, permit };
     if events.send(opened).await.is_err() {
         return;
     }
@@ -84,6 +105,16 @@ pub(crate) async fn serve(
     }
     // If the engine has ended there is nobody left to be told.
     let _ = events.send(Event::Gone(connection)).await;
+}
+
+fn permit_of(
+    policies: &Path,
+    stream: &TlsStream<TcpStream>,
+    connect: &Connect,
+) -> Result<Arc<Permit>, IdentityError> {
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let certificate = certificates.first().ok_or(IdentityError::Nameless)?;
+    identity::permit(policies, certificate, &connect.client_id)
 }
 
 async fn open(socket: TcpStream, acceptor: &TlsAcceptor, buffer: &mut BytesMut) -> Result<Opened, OpenError> {

@@ -9,11 +9,13 @@ mod messages;
 mod subscribing;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use self::messages::{PublishVerdict, publish_verdict};
 use super::packet::{ConnAck, Connect, Disconnect, Publish, Reason, Received, Sent, Version};
+use super::policy::{Deed, Permit};
 use super::session::{Message, Session};
 use super::subscriptions::{ClientId, Subscriptions};
 use super::topic::{self, Destination};
@@ -63,6 +65,8 @@ struct Link {
     version: Version,
     maximum_packet: usize,
     will: Option<Publish>,
+    /// What its policy lets it do; `None`: everything.
+    permit: Option<Arc<Permit>>,
     heard_at: Millis,
     /// How long it may be silent: one and a half times its keep-alive.
     silence: Millis,
@@ -72,6 +76,8 @@ struct Link {
 struct Attached {
     session: Session,
     connection: Option<ConnectionId>,
+    /// That of its last connection.
+    permit: Option<Arc<Permit>>,
 }
 
 impl Hub {
@@ -84,10 +90,23 @@ impl Hub {
                 let (client, version) = (link.client.clone(), link.version);
                 self.on_session_packet(from, &client, version, packet, now);
             }
-            (None, Received::Connect(connect)) => self.connect(from, connect, now),
+            (None, Received::Connect(connect)) => self.connect(from, connect, None, now),
             // What a client still sends on a connection that has just been refused or taken over.
             (None, _) => self.effects.push(Effect::Close(from)),
         }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// A connection has begun, by a client whose policy allows this much; `None`: everything.
+    #[must_use]
+    pub(crate) fn on_connect(
+        &mut self,
+        from: ConnectionId,
+        connect: Connect,
+        permit: Option<Arc<Permit>>,
+        now: Millis,
+    ) -> Vec<Effect> {
+        self.connect(from, connect, permit, now);
         std::mem::take(&mut self.effects)
     }
 
@@ -154,19 +173,21 @@ impl Hub {
         std::mem::take(&mut self.effects)
     }
 
-    fn connect(&mut self, from: ConnectionId, connect: Connect, now: Millis) {
+    fn connect(&mut self, from: ConnectionId, connect: Connect, permit: Option<Arc<Permit>>, now: Millis) {
         let made_up = connect.client_id.is_empty() && connect.version == Version::V5;
         let client: ClientId =
             if made_up { format!("assigned-{}", from.0).into() } else { connect.client_id.as_str().into() };
         if !(1..=128).contains(&client.len()) || client.starts_with('$') {
-            let refusal = ConnAck {
-                session_present: false,
-                reason: Reason::ClientIdentifierNotValid,
-                server_keep_alive: None,
-                session_expiry: None,
-                assigned_client_id: None,
-            };
-            self.effects.push(Effect::Send(from, Sent::ConnAck(refusal)));
+            self.effects.push(refused(from, Reason::ClientIdentifierNotValid));
+            self.effects.push(Effect::Close(from));
+            return;
+        }
+        if !may_connect(permit.as_deref(), connect.will.as_ref()) {
+            tracing::info!(%client, "The policy does not let a client connect");
+            // 3.1.1 is closed without a word (live-behaviour, section 9).
+            if connect.version == Version::V5 {
+                self.effects.push(refused(from, Reason::NotAuthorized));
+            }
             self.effects.push(Effect::Close(from));
             return;
         }
@@ -203,6 +224,7 @@ impl Hub {
                 version: connect.version,
                 maximum_packet,
                 will: connect.will,
+                permit: permit.clone(),
                 heard_at: now,
                 silence: Millis(u64::from(given) * 1500),
             },
@@ -210,7 +232,8 @@ impl Hub {
         let attached = self
             .sessions
             .entry(client.clone())
-            .or_insert_with(|| Attached { session: Session::new(connect.version), connection: None });
+            .or_insert_with(|| Attached::new(Session::new(connect.version)));
+        attached.permit = permit;
         attached.connection = Some(from);
         let persisted = reusable && attached.session.persists();
         attached.session.expiry = Millis(u64::from(expiry) * 1000);
@@ -321,6 +344,36 @@ impl Hub {
             }
         }
     }
+}
+
+impl Attached {
+    fn new(session: Session) -> Self {
+        Self { session, connection: None, permit: None }
+    }
+
+    fn may_receive(&self, topic: &str) -> bool {
+        self.permit.as_ref().is_none_or(|permit| permit.allows(Deed::Receive(topic)))
+    }
+}
+
+fn refused(connection: ConnectionId, reason: Reason) -> Effect {
+    Effect::Send(
+        connection,
+        Sent::ConnAck(ConnAck {
+            session_present: false,
+            reason,
+            server_keep_alive: None,
+            session_expiry: None,
+            assigned_client_id: None,
+        }),
+    )
+}
+
+/// Whether a client may connect, and its will be published.
+fn may_connect(permit: Option<&Permit>, will: Option<&Publish>) -> bool {
+    permit.is_none_or(|permit| {
+        permit.allows(Deed::Connect) && will.is_none_or(|will| messages::may_publish(Some(permit), will))
+    })
 }
 
 #[cfg(test)]

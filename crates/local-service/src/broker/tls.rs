@@ -1,7 +1,7 @@
 //! The broker's side of TLS: who may connect, and what is offered.
 //!
-//! A client must have a certificate of the authority. Which thing it acts for is not bound to it as long as there
-//! are no policies.
+//! A client must have a certificate of the authority. Which thing it acts for is bound to it only where there are
+//! policies.
 
 use std::sync::Arc;
 

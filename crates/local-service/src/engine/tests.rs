@@ -138,7 +138,7 @@ impl Desk {
             will: None,
         };
         let peer = Peer { out: sender, cut: cutter };
-        engine.on_event(Event::Opened { connection: DEVICE, peer, connect }, Millis::now());
+        engine.on_event(Event::Opened { connection: DEVICE, peer, connect, permit: None }, Millis::now());
         engine.flush().unwrap();
         Self { engine, events, out, cut }
     }

@@ -45,10 +45,8 @@ impl Hub {
                 if fresh {
                     self.forget(&client);
                 }
-                let attached = self
-                    .sessions
-                    .entry(client)
-                    .or_insert_with(|| Attached { session: Session::new(version), connection: None });
+                let attached =
+                    self.sessions.entry(client).or_insert_with(|| Attached::new(Session::new(version)));
                 attached.session.expiry = expiry;
                 // What it returns was written to the client then.
                 let _ = attached.session.attach(receive_maximum, now);
@@ -109,7 +107,7 @@ impl Hub {
             self.subscriptions.add(client, filter, qos);
         }
         let session = Session::restored(saved);
-        self.sessions.insert(client.clone(), Attached { session, connection: None });
+        self.sessions.insert(client.clone(), Attached::new(session));
     }
 
     fn forget(&mut self, client: &ClientId) {

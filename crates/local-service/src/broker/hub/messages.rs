@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::{ConnectionId, Effect, Hub};
 use crate::broker::encode;
 use crate::broker::packet::{MAX_PAYLOAD, Publish, Qos, Reason, Sent, Version};
+use crate::broker::policy::{Deed, Permit};
 use crate::broker::session::Message;
 use crate::broker::subscriptions::ClientId;
 use crate::broker::topic::{self, Destination};
@@ -63,13 +64,13 @@ impl Hub {
             PublishVerdict::Unsupported => return self.shut(from, Reason::QosNotSupported, now),
             PublishVerdict::Fault(reason) => return self.shut(from, reason, now),
             PublishVerdict::Refuse(reason) => {
-                // live-behaviour, section 9: 3.1.1 is closed; 5 is told, and stays if there is a PUBACK to tell it.
-                if version == Version::V311 || publish.qos == Qos::AtMostOnce {
-                    return self.shut(from, reason, now);
-                }
-                let refusal = Sent::PubAck { packet_id: publish.packet_id, reason };
-                return self.effects.push(Effect::Send(from, refusal));
+                return self.refuse_publication(from, version, &publish, reason, now);
             }
+        }
+        let permit = self.links.get(&from).and_then(|link| link.permit.as_deref());
+        if !may_publish(permit, &publish) {
+            tracing::info!(connection = from.0, topic = %publish.topic, "The policy does not allow a publication");
+            return self.refuse_publication(from, version, &publish, Reason::NotAuthorized, now);
         }
         if publish.qos == Qos::AtLeastOnce {
             let answer = Sent::PubAck { packet_id: publish.packet_id, reason: Reason::Success };
@@ -81,6 +82,22 @@ impl Hub {
         } else {
             self.distribute_of_client(publish, now);
         }
+    }
+
+    /// As live-behaviour, section 9, has it: 3.1.1 is closed; 5 is told, and stays if there is a PUBACK to tell it.
+    fn refuse_publication(
+        &mut self,
+        from: ConnectionId,
+        version: Version,
+        publish: &Publish,
+        reason: Reason,
+        now: Millis,
+    ) {
+        if version == Version::V311 || publish.qos == Qos::AtMostOnce {
+            return self.shut(from, reason, now);
+        }
+        let refusal = Sent::PubAck { packet_id: publish.packet_id, reason };
+        self.effects.push(Effect::Send(from, refusal));
     }
 
     pub(super) fn distribute_of_client(&mut self, publish: Publish, now: Millis) {
@@ -117,6 +134,11 @@ impl Hub {
 
     fn deliver(&mut self, client: &ClientId, message: Message, now: Millis) {
         if let Some(attached) = self.sessions.get_mut(client) {
+            // Dropped without a word to either side, as AWS does.
+            if !attached.may_receive(&message.topic) {
+                tracing::debug!(%client, topic = %message.topic, "The policy does not let a client receive a message");
+                return;
+            }
             if self.keeping && message.qos == Qos::AtLeastOnce && attached.session.persists() {
                 let client = client.to_string();
                 self.kept.push(SessionEntry::Delivered { now, client, message: message.saved() });
@@ -149,6 +171,14 @@ pub(super) enum PublishVerdict {
     Refuse(Reason),
     /// The client has broken the protocol or a limit; the connection ends.
     Fault(Reason),
+}
+
+/// Whether a policy allows a publication.
+pub(super) fn may_publish(permit: Option<&Permit>, publish: &Publish) -> bool {
+    permit.is_none_or(|permit| {
+        permit.allows(Deed::Publish(&publish.topic))
+            && (!publish.retain || permit.allows(Deed::RetainPublish(&publish.topic)))
+    })
 }
 
 pub(super) fn publish_verdict(publish: &Publish) -> PublishVerdict {

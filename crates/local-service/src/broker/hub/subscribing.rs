@@ -2,6 +2,7 @@
 
 use super::{ConnectionId, Effect, Hub};
 use crate::broker::packet::{Qos, Reason, Sent, Subscribe, Unsubscribe, Version};
+use crate::broker::policy::Deed;
 use crate::broker::session::Message;
 use crate::broker::subscriptions::ClientId;
 use crate::broker::topic;
@@ -26,6 +27,9 @@ impl Hub {
         if identified {
             return self.shut(from, Reason::SubscriptionIdentifiersNotSupported, now);
         }
+        let permit = self.links.get(&from).and_then(|link| link.permit.clone());
+        let allowed =
+            |filter: &str| permit.as_ref().is_none_or(|permit| permit.allows(Deed::Subscribe(filter)));
         if version == Version::V311 {
             if filters.iter().any(|(_, qos)| *qos == Qos::ExactlyOnce) {
                 // AWS IoT Core does not answer a 3.1.1 client that asks for QoS 2.
@@ -35,6 +39,10 @@ impl Hub {
                 || !filters.iter().all(|(filter, _)| topic::is_valid_filter(filter))
             {
                 return self.shut(from, Reason::TopicFilterInvalid, now);
+            }
+            // One filter that is not allowed ends the connection, however many others are.
+            if !filters.iter().all(|(filter, _)| allowed(filter)) {
+                return self.shut(from, Reason::NotAuthorized, now);
             }
         }
         let Some(attached) = self.sessions.get_mut(client) else { return };
@@ -47,10 +55,12 @@ impl Hub {
             let qos = asked.min(Qos::AtLeastOnce);
             let grant = if too_many || (held.len() >= MAX_SUBSCRIPTIONS && !held.contains_key(&filter)) {
                 Err(Reason::QuotaExceeded)
-            } else if topic::is_valid_filter(&filter) {
-                Ok(qos)
-            } else {
+            } else if !topic::is_valid_filter(&filter) {
                 Err(Reason::TopicFilterInvalid)
+            } else if !allowed(&filter) {
+                Err(Reason::NotAuthorized)
+            } else {
+                Ok(qos)
             };
             if grant.is_ok() {
                 self.subscriptions.add(client, &filter, qos);
