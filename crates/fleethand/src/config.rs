@@ -4,6 +4,8 @@
 
 mod checked;
 mod facts;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod layers;
 mod raw;
 mod remark;

@@ -27,7 +27,7 @@ impl Kept {
     pub(crate) fn push(&mut self, chunk: &[u8]) {
         let Some(last) = chunk.last() else { return };
         self.bytes += chunk.len() as u64;
-        self.line_feeds += memchr::memchr_iter(b'\n', chunk).count() as u64;
+        self.line_feeds += bytecount::count(chunk, b'\n') as u64;
         self.ends_in_line_feed = *last == b'\n';
         self.head.push(chunk);
         self.tail.push(chunk);

@@ -105,6 +105,8 @@ struct Keeper {
     course: Course,
     /// Whether any child is left, to our knowledge.
     childless: bool,
+    /// What the timer is set to.
+    armed: Option<Duration>,
 }
 
 impl Keeper {
@@ -131,6 +133,7 @@ impl Keeper {
             ended: None,
             course: Course::new(started, spec.time_limit, spec.grace),
             childless: false,
+            armed: None,
         })
     }
 
@@ -138,14 +141,15 @@ impl Keeper {
         let mut buffer = vec![0; CHUNK];
         loop {
             self.set_timer()?;
-            self.wait(&mut buffer)?;
-            while let Some(signal) = self.signals.read_signal()? {
-                if signal.ssi_signo != NixSignal::SIGCHLD as u32 {
-                    let deed = self.course.stop_asked(now());
-                    self.perform(deed)?;
+            if self.wait(&mut buffer)? {
+                while let Some(signal) = self.signals.read_signal()? {
+                    if signal.ssi_signo != NixSignal::SIGCHLD as u32 {
+                        let deed = self.course.stop_asked(now());
+                        self.perform(deed)?;
+                    }
                 }
+                self.reap()?;
             }
-            self.reap()?;
             self.reporting.write_if_due(now());
             if now() >= self.course.alarm() {
                 let deed = self.course.alarm_rings(now());
@@ -174,35 +178,45 @@ impl Keeper {
         }
     }
 
-    /// Sleeps until something happens, and reads what has come.
-    fn wait(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+    /// Sleeps until something happens, and reads what has come. Says whether there is a signal.
+    fn wait(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
         let (signals, timer) = (self.signals.as_fd(), self.timer.as_fd());
-        let mut fds = vec![
-            PollFd::from_borrowed_fd(signals, PollFlags::IN),
-            PollFd::from_borrowed_fd(timer, PollFlags::IN),
-        ];
-        for pipe in [&self.stdout.pipe, &self.stderr.pipe, &self.reporting.pipe].into_iter().flatten() {
-            fds.push(PollFd::new(pipe, PollFlags::IN));
-        }
+        // A pipe that is gone gives its place to the timer: what the place says is then of no use to anybody.
+        let pipes = [&self.stdout.pipe, &self.stderr.pipe, &self.reporting.pipe];
+        let [stdout, stderr, reporting] = pipes.map(|pipe| pipe.as_ref().map_or(timer, AsFd::as_fd));
+        let mut fds =
+            [signals, timer, stdout, stderr, reporting].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
         match poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
+        let [signals, _, stdout, stderr, reporting] = fds.map(|fd| !fd.revents().is_empty());
         // All at every turn: none can starve another, nor the signals and the alarm.
-        self.stdout.read(buffer)?;
-        self.stderr.read(buffer)?;
-        self.reporting.read(buffer)
+        if stdout {
+            self.stdout.read(buffer)?;
+        }
+        if stderr {
+            self.stderr.read(buffer)?;
+        }
+        if reporting {
+            self.reporting.read(buffer)?;
+        }
+        Ok(signals)
     }
 
-    fn set_timer(&self) -> io::Result<()> {
+    fn set_timer(&mut self) -> io::Result<()> {
         let alarm = self.course.alarm().min(self.reporting.alarm().unwrap_or(Duration::MAX));
         let alarm = alarm.max(Duration::from_nanos(1));
+        if self.armed == Some(alarm) {
+            return Ok(());
+        }
         let time = Timespec {
             tv_sec: i64::try_from(alarm.as_secs()).unwrap_or(i64::MAX).min(8_589_934_592),
             tv_nsec: alarm.subsec_nanos().into(),
         };
         let when = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: time };
         timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &when)?;
+        self.armed = Some(alarm);
         Ok(())
     }
 

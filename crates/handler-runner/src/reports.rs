@@ -79,7 +79,7 @@ impl Reports {
     pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
         let before = self.latest.clone();
         let mut rest = bytes;
-        while let Some(end) = memchr::memchr(b'\n', rest) {
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             self.gather(&rest[..end]);
             self.end_of_line();
             rest = &rest[end + 1..];

@@ -6,8 +6,11 @@ use std::os::fd::OwnedFd;
 use crate::capture::Kept;
 use crate::slot::Spec;
 
-/// One read takes at most so many bytes: as much as a pipe holds.
+/// One read takes at most so many bytes.
 pub(super) const CHUNK: usize = 64 * 1024;
+
+/// A pipe holds so many bytes, if the system allows it: the handler can write while we read.
+const PIPE: usize = 4 * CHUNK;
 
 /// So many reads empty a full pipe, however it was written to.
 pub(super) const DRAIN: usize = 16;
@@ -43,6 +46,8 @@ impl Stream {
     pub(super) fn new(pipe: Option<OwnedFd>, spec: &Spec) -> io::Result<Self> {
         if let Some(pipe) = &pipe {
             never_wait(pipe)?;
+            // Refused where a user's pipes may not hold more (pipe(7)): then it is slower, and no less right.
+            let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE);
         }
         Ok(Self { pipe, kept: Kept::new(spec.head_characters, spec.tail_characters) })
     }

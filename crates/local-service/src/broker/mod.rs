@@ -7,6 +7,8 @@
 pub(crate) mod connection;
 pub(crate) mod decode;
 pub(crate) mod encode;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 pub(crate) mod hub;
 pub(crate) mod identity;
 pub(crate) mod packet;

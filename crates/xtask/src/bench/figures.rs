@@ -15,6 +15,10 @@ pub(super) enum Figure {
     KeptStart,
     KeeperMemory,
     Drain,
+    FloodCat,
+    Flood,
+    FloodRatio,
+    FloodMemory,
     Resident,
     Threads,
     Wakeups,
@@ -46,6 +50,10 @@ impl Figure {
             Self::KeptStart => ("  the same, held by its keeper", "5 ms more", "-"),
             Self::KeeperMemory => ("private memory of a keeper", "1.5 MB", "has none"),
             Self::Drain => ("200 trivial jobs", "-", "8840 ms (acks: 1200 ms)"),
+            Self::FloodCat => ("1 GB on both streams, read by cat", "-", "-"),
+            Self::Flood => ("1 GB on both streams, read by keeper", "-", "kills it after 1001 lines"),
+            Self::FloodRatio => ("  its speed, with cat's as 1", "0.5", "-"),
+            Self::FloodMemory => ("  its private memory at most", "flat", "-"),
             Self::Resident => ("resident memory, idle", "5 MB", "11.4 MB"),
             Self::Threads => ("threads, idle", "1", "3"),
             Self::Wakeups => ("wake-ups, idle", "10 in 60 s", "54 700 in 60 s"),
@@ -90,6 +98,20 @@ pub(super) fn kilobytes(amounts: &[f64]) -> String {
     summary(amounts).replace(" ms ", " kB ")
 }
 
+/// How fast the second is when the first's speed is 1, by their medians.
+pub(super) fn ratio(first: &[f64], second: &[f64]) -> String {
+    let sorted = |times: &[f64]| {
+        let mut times = times.to_vec();
+        times.sort_by(f64::total_cmp);
+        times
+    };
+    let (first, second) = (sorted(first), sorted(second));
+    if first.is_empty() || second.is_empty() {
+        return "nothing measured".to_owned();
+    }
+    format!("{:.2} (medians)", median(&first) / median(&second))
+}
+
 fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
@@ -104,6 +126,12 @@ mod tests {
         assert_eq!(summary(&[3.0, 1.0, 2.0]), "2.00 ms (1.00 - 3.00, n=3)");
         assert_eq!(summary(&[4.0, 1.0, 2.0, 3.0]), "2.50 ms (1.00 - 4.00, n=4)");
         assert_eq!(summary(&[]), "nothing measured");
+    }
+
+    #[test]
+    fn who_takes_twice_as_long_is_half_as_fast() {
+        assert_eq!(ratio(&[100.0, 90.0, 900.0], &[200.0]), "0.50 (medians)");
+        assert_eq!(ratio(&[], &[1.0]), "nothing measured");
     }
 
     #[test]

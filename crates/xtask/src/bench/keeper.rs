@@ -41,12 +41,12 @@ pub(super) fn start(bench: &mut Bench<'_>, runs: usize) -> Result<Cost, TaskErro
         if !status.success() {
             return Err(TaskError::Program { program: "the handler".into(), status });
         }
-        cost.plain.push(latency::read(&readings)?.0.ms_since(asked));
+        cost.plain.push(super::readings(&readings)?.0.ms_since(asked));
 
         let asked = Moment::now();
         let run = begin(&runner, vec![file.clone()])?;
         end(&runner, run)?;
-        cost.kept.push(latency::read(&readings)?.0.ms_since(asked));
+        cost.kept.push(super::readings(&readings)?.0.ms_since(asked));
     }
     Ok(cost)
 }
@@ -120,7 +120,7 @@ pub(super) fn memory(bench: &mut Bench<'_>, jobs: usize) -> Result<Vec<f64>, Tas
 }
 
 /// The process among the children of this one that is a keeper.
-fn keeper_of(parent: u32) -> Option<PathBuf> {
+pub(super) fn keeper_of(parent: u32) -> Option<PathBuf> {
     let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
     children.split_whitespace().map(|child| Path::new("/proc").join(child)).find(|child| {
         fs::read_to_string(child.join("cmdline")).is_ok_and(|line| line.split('\0').nth(1) == Some("keeper"))
@@ -128,7 +128,7 @@ fn keeper_of(parent: u32) -> Option<PathBuf> {
 }
 
 /// Kilobytes of private pages (proc_pid_smaps(5)).
-fn private_in(rollup: &str) -> Option<f64> {
+pub(super) fn private_in(rollup: &str) -> Option<f64> {
     let number = |name: &str| -> Option<f64> {
         rollup
             .lines()

@@ -1,10 +1,7 @@
 //! One job at a time: from the notification to the first moment of the handler, and from its last moment to the
 //! update.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,9 +9,8 @@ use serde_json::{Value, json};
 use super::Bench;
 use super::clock::Moment;
 use super::relay::{Direction, Seen};
-use crate::cargo::root;
 use crate::error::TaskError;
-use crate::scene::{Scene, THING};
+use crate::scene::THING;
 
 /// Pause between two jobs, so that each meets an idle daemon.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -28,28 +24,6 @@ pub(super) struct Latencies {
     pub(super) progress: Vec<f64>,
     pub(super) exec: Vec<f64>,
     pub(super) update: Vec<f64>,
-}
-
-/// Compiles the handler that reads the clock and installs it beside the samples.
-pub(super) fn install_handler(scene: &Scene) -> Result<(), TaskError> {
-    let source = root().join("crates/xtask/src/bench/clock_reading.c");
-    let program = scene.path().join("agent/jobs/clock-reading");
-    let compile = |more: &[&str], quiet: bool| {
-        let mut command = Command::new("cc");
-        if quiet {
-            command.stderr(Stdio::null());
-        }
-        let status = command.arg("-O2").args(more).arg("-o").arg(&program).arg(&source).status();
-        status.map_err(TaskError::io("start the C compiler"))
-    };
-    // Not every machine has the C library for static linking; then the loader's time is in the figures.
-    if !compile(&["-static"], true)?.success() {
-        let status = compile(&[], false)?;
-        if !status.success() {
-            return Err(TaskError::Program { program: "cc".into(), status });
-        }
-    }
-    fs::set_permissions(&program, Permissions::from_mode(0o700)).map_err(TaskError::io("install the handler"))
 }
 
 /// Runs so many jobs on a daemon with this state directory.
@@ -67,7 +41,7 @@ pub(super) fn measure(bench: &mut Bench<'_>, state: &Path, jobs: usize) -> Resul
         let notified = bench.until("the notification of a job", |seen| notification(seen, &job))?;
         let progress = bench.until("IN_PROGRESS of a job", |seen| update(seen, &job, "IN_PROGRESS"))?;
         let updated = bench.until("SUCCEEDED of a job", |seen| update(seen, &job, "SUCCEEDED"))?;
-        let (begin, end) = read(&readings)?;
+        let (begin, end) = super::readings(&readings)?;
         if number >= WARM_UP {
             latencies.progress.push(progress.ms_since(notified));
             latencies.exec.push(begin.ms_since(notified));
@@ -92,14 +66,4 @@ pub(super) fn update(seen: &Seen, job: &str, status: &str) -> Option<Moment> {
     }
     let payload: Value = serde_json::from_slice(&seen.publish.payload).ok()?;
     (payload["status"] == status).then_some(seen.at)
-}
-
-/// The two readings of the handler.
-pub(super) fn read(path: &Path) -> Result<(Moment, Moment), TaskError> {
-    let text = fs::read_to_string(path).map_err(TaskError::io("read what the handler wrote"))?;
-    let mut numbers = text.split_whitespace().map(|number| number.parse().map(Moment));
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(begin)), Some(Ok(end))) => Ok((begin, end)),
-        _ => Err(TaskError::Strange { what: "what the handler wrote", found: text }),
-    }
 }

@@ -5,6 +5,7 @@
 mod clock;
 mod drain;
 mod figures;
+mod flood;
 mod idle;
 mod keeper;
 mod latency;
@@ -13,7 +14,10 @@ mod mqtt;
 mod relay;
 mod start;
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -23,6 +27,7 @@ use crate::error::TaskError;
 use crate::interrupt::Interrupt;
 use crate::scene::Scene;
 
+use clock::Moment;
 use figures::{Figure, heading, line};
 use relay::Relay;
 
@@ -67,7 +72,9 @@ pub(crate) fn run(quick: bool, programs: Option<&Path>, interrupt: &Interrupt) -
         (programs, directory_in(place)?)
     };
     let scene = Scene::set(&programs, interrupt)?;
-    latency::install_handler(&scene)?;
+    for handler in ["clock_reading", "flood"] {
+        install_handler(&scene, handler)?;
+    }
     let relay = Relay::start(scene.path(), scene.mqtt_port)?;
     let memory = directory_in(memory_place())?;
     let mut bench = Bench { scene, relay, interrupt, memory, disk, next: 0 };
@@ -107,6 +114,12 @@ pub(crate) fn run(quick: bool, programs: Option<&Path>, interrupt: &Interrupt) -
 
     let drained = drain::measure(&mut bench, extent.rounds, extent.drained)?;
     println!("{}", line(Figure::Drain, &figures::summary(&drained)));
+
+    let flood = flood::measure(&mut bench, extent.rounds)?;
+    println!("{}", line(Figure::FloodCat, &figures::summary(&flood.cat)));
+    println!("{}", line(Figure::Flood, &figures::summary(&flood.keeper)));
+    println!("{}", line(Figure::FloodRatio, &figures::ratio(&flood.cat, &flood.keeper)));
+    println!("{}", line(Figure::FloodMemory, &figures::kilobytes(&flood.private_memory)));
 
     let idle = idle::measure(&mut bench, extent.idle)?;
     println!("{}", line(Figure::Resident, &figures::megabytes(idle.resident)));
@@ -163,6 +176,42 @@ impl Bench<'_> {
         let lines: Vec<_> = log.lines().collect();
         let log = lines[lines.len().saturating_sub(30)..].join("\n");
         TaskError::Late { what: what.to_owned(), after: PATIENCE, log }
+    }
+}
+
+/// Compiles a handler that reads the clock and installs it beside the samples: `name.c` becomes `name`, with hyphens.
+fn install_handler(scene: &Scene, name: &str) -> Result<(), TaskError> {
+    let source = cargo::root().join(format!("crates/xtask/src/bench/{name}.c"));
+    let program = handler(scene, &name.replace('_', "-"));
+    let compile = |more: &[&str], quiet: bool| {
+        let mut command = Command::new("cc");
+        if quiet {
+            command.stderr(Stdio::null());
+        }
+        let status = command.arg("-O2").args(more).arg("-o").arg(&program).arg(&source).status();
+        status.map_err(TaskError::io("start the C compiler"))
+    };
+    // Not every machine has the C library for static linking; then the loader's time is in the figures.
+    if !compile(&["-static"], true)?.success() {
+        let status = compile(&[], false)?;
+        if !status.success() {
+            return Err(TaskError::Program { program: "cc".into(), status });
+        }
+    }
+    fs::set_permissions(&program, Permissions::from_mode(0o700)).map_err(TaskError::io("install the handler"))
+}
+
+fn handler(scene: &Scene, name: &str) -> PathBuf {
+    scene.path().join("agent/jobs").join(name)
+}
+
+/// The two readings of the clock that a handler has left in a file.
+fn readings(path: &Path) -> Result<(Moment, Moment), TaskError> {
+    let text = fs::read_to_string(path).map_err(TaskError::io("read what the handler wrote"))?;
+    let mut numbers = text.split_whitespace().map(|number| number.parse().map(Moment));
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(begin)), Some(Ok(end))) => Ok((begin, end)),
+        _ => Err(TaskError::Strange { what: "what the handler wrote", found: text }),
     }
 }
 
