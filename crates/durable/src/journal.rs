@@ -148,15 +148,17 @@ pub enum RewriteError {
 }
 
 impl Journal {
-    /// Opens the journal at `path`, or creates it (mode 0600, missing directories 0700).
-    pub fn open(path: impl Into<PathBuf>) -> Result<Opened, OpenError> {
-        Self::open_on(RealDisk, path)
+    /// Opens the journal at `path`, or creates it (mode 0600, missing directories 0700). If it was damaged, the new
+    /// file holds the whole records before the damage and then `mark`, in one step: however often it is interrupted,
+    /// what has lost records says so.
+    pub fn open(path: impl Into<PathBuf>, mark: Option<&[u8]>) -> Result<Opened, OpenError> {
+        Self::open_on(RealDisk, path, mark)
     }
 }
 
 impl<D: Disk> Journal<D> {
     /// As [`Journal::open`], on another disk.
-    pub fn open_on(disk: D, path: impl Into<PathBuf>) -> Result<Opened<D>, OpenError> {
+    pub fn open_on(disk: D, path: impl Into<PathBuf>, mark: Option<&[u8]>) -> Result<Opened<D>, OpenError> {
         let path = path.into();
         let directory = parent(&path);
         disk.create_private_dir(directory)
@@ -168,7 +170,7 @@ impl<D: Disk> Journal<D> {
             }
             Err(source) => return Err(OpenError::Open { path, source }),
         };
-        let (scan, length) = match file.read_all(MAX_JOURNAL) {
+        let (mut scan, length) = match file.read_all(MAX_JOURNAL) {
             Err(_unreadable) => (damaged(DamageKind::Unreadable), 0),
             Ok(bytes) if bytes.len() as u64 > MAX_JOURNAL => (damaged(DamageKind::TooLong), 0),
             Ok(bytes) => (segment::scan(&bytes), bytes.len()),
@@ -176,6 +178,7 @@ impl<D: Disk> Journal<D> {
         if let Some(kind) = scan.damage {
             let set_aside = set_aside(&disk, &path)
                 .map_err(|source| OpenError::SetAside { path: path.clone(), source })?;
+            scan.records.extend(mark.map(<[u8]>::to_vec));
             return Self::start(disk, path, scan.records, Some(Damage { set_aside, kind }));
         }
         if scan.torn {
@@ -206,8 +209,31 @@ impl<D: Disk> Journal<D> {
         })
     }
 
-    /// Puts these records in the place of all that the journal holds, in one step.
-    pub fn rewrite(&mut self, records: &[impl AsRef<[u8]>]) -> Result<(), RewriteError> {
+    /// Makes sure that so many bytes can be appended although the disk is full, their headers included. If that fails
+    /// the journal can go on being used, without that promise.
+    ///
+    /// It holds where a file system writes in place, as ext4, f2fs and tmpfs do; one that copies on write may still
+    /// want space.
+    pub fn reserve(&mut self, room: usize) -> Result<(), AppendError> {
+        if self.poisoned {
+            return Err(AppendError::Poisoned);
+        }
+        let wanted = (self.end + room).next_multiple_of(STEP);
+        if wanted as u64 > MAX_JOURNAL {
+            return Err(AppendError::Full);
+        }
+        // What was written of it lies behind the end and is zeros, so it does no harm.
+        self.prepare(wanted).map_err(|source| AppendError::Disk { path: self.path.clone(), source })
+    }
+
+    /// Keeps a copy of the file as it is under a free name, for somebody to look at.
+    pub fn set_aside(&self) -> io::Result<PathBuf> {
+        set_aside(&self.disk, &self.path)
+    }
+
+    /// Puts these records in the place of all that the journal holds, in one step, with room for so many bytes as by
+    /// [`Journal::reserve`].
+    pub fn rewrite(&mut self, records: &[impl AsRef<[u8]>], room: usize) -> Result<(), RewriteError> {
         if self.poisoned {
             return Err(RewriteError::Poisoned);
         }
@@ -215,10 +241,10 @@ impl<D: Disk> Journal<D> {
             return Err(RewriteError::TooLong { size: record.as_ref().len() });
         }
         let end = segment::end_of(records);
-        if end.next_multiple_of(STEP) as u64 > MAX_JOURNAL {
+        if (end + room).next_multiple_of(STEP) as u64 > MAX_JOURNAL {
             return Err(RewriteError::Full);
         }
-        let (file, prepared) = write_beside(&self.disk, &self.path, records)
+        let (file, prepared) = write_beside(&self.disk, &self.path, records, room)
             .map_err(|source| RewriteError::Write { path: self.path.clone(), source })?;
         if let Err(source) = put_in_place(&self.disk, &self.path) {
             self.poisoned = true;
@@ -247,15 +273,19 @@ impl<D: Disk> Journal<D> {
     }
 
     fn write_record(&mut self, record: &[u8], end: usize) -> io::Result<()> {
-        if end > self.prepared {
-            let prepared = end.next_multiple_of(STEP);
-            write_all_at(&mut self.file, self.prepared as u64, &vec![0; prepared - self.prepared])?;
-            self.file.sync_all()?;
-            self.prepared = prepared;
-        }
+        self.prepare(end.next_multiple_of(STEP))?;
         write_all_at(&mut self.file, self.end as u64, &segment::encode(self.end, record))?;
         self.file.sync_data()?;
         self.end = end;
+        Ok(())
+    }
+
+    fn prepare(&mut self, wanted: usize) -> io::Result<()> {
+        if wanted > self.prepared {
+            write_all_at(&mut self.file, self.prepared as u64, &vec![0; wanted - self.prepared])?;
+            self.file.sync_all()?;
+            self.prepared = wanted;
+        }
         Ok(())
     }
 
@@ -266,7 +296,7 @@ impl<D: Disk> Journal<D> {
         records: Vec<Vec<u8>>,
         damage: Option<Damage>,
     ) -> Result<Opened<D>, OpenError> {
-        let written = write_beside(&disk, &path, &records)
+        let written = write_beside(&disk, &path, &records, 0)
             .and_then(|written| put_in_place(&disk, &path).map(|()| written));
         let (file, prepared) = match written {
             Ok(written) => written,
@@ -300,8 +330,9 @@ fn write_beside<D: Disk>(
     disk: &D,
     path: &Path,
     records: &[impl AsRef<[u8]>],
+    room: usize,
 ) -> io::Result<(D::File, usize)> {
-    let bytes = segment::file_of(records, 0);
+    let bytes = segment::file_of(records, room);
     let mut file = disk.create(&beside(path), FILE_MODE)?;
     write_all_at(&mut file, 0, &bytes)?;
     file.sync_all()?;
@@ -338,17 +369,17 @@ mod tests {
     fn appended_records_are_there_after_a_restart_and_the_file_is_private() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("state/journal");
-        let mut opened = Journal::open(&path).unwrap();
+        let mut opened = Journal::open(&path, None).unwrap();
         assert!(opened.records.is_empty() && opened.damage.is_none());
         opened.journal.append(b"one").unwrap();
         opened.journal.append(b"").unwrap();
         drop(opened);
-        let mut opened = Journal::open(&path).unwrap();
+        let mut opened = Journal::open(&path, None).unwrap();
         assert_eq!(opened.records, [&b"one"[..], b""]);
-        opened.journal.rewrite(&[b"two"]).unwrap();
+        opened.journal.rewrite(&[b"two"], 0).unwrap();
         opened.journal.append(b"three").unwrap();
         drop(opened);
-        assert_eq!(Journal::open(&path).unwrap().records, [&b"two"[..], b"three"]);
+        assert_eq!(Journal::open(&path, None).unwrap().records, [&b"two"[..], b"three"]);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
     }
@@ -359,7 +390,7 @@ mod tests {
         for lose in [false, true] {
             for point in 0.. {
                 let disk = FaultyDisk::new();
-                let mut opened = Journal::open_on(disk.clone(), PATH).unwrap();
+                let mut opened = Journal::open_on(disk.clone(), PATH, None).unwrap();
                 opened.journal.append(b"before").unwrap();
                 disk.arm(Fault::CrashAfter(point));
                 let mut promised = vec![b"before".to_vec()];
@@ -372,12 +403,12 @@ mod tests {
                     promised.push(record.to_vec());
                 }
                 restart(&disk, lose);
-                let found = Journal::open_on(disk.clone(), PATH).unwrap();
+                let found = Journal::open_on(disk.clone(), PATH, None).unwrap();
                 assert!(found.damage.is_none(), "crash at {point}");
                 assert!(found.records == promised || found.records == tried, "crash at {point}");
                 let mut journal = found.journal;
                 journal.append(b"and on").unwrap();
-                let again = Journal::open_on(disk, PATH).unwrap();
+                let again = Journal::open_on(disk, PATH, None).unwrap();
                 assert_eq!(again.records.len(), found.records.len() + 1, "the cut end is clean");
                 if promised.len() == 4 {
                     break;
@@ -393,12 +424,12 @@ mod tests {
         for lose in [false, true] {
             for point in steps {
                 let disk = FaultyDisk::new();
-                let mut journal = Journal::open_on(disk.clone(), PATH).unwrap().journal;
+                let mut journal = Journal::open_on(disk.clone(), PATH, None).unwrap().journal;
                 journal.append(&big).unwrap();
                 disk.arm(Fault::CrashAfter(point));
                 let grown = journal.append(&big).is_ok();
                 restart(&disk, lose);
-                let found = Journal::open_on(disk, PATH).unwrap();
+                let found = Journal::open_on(disk, PATH, None).unwrap();
                 assert!(found.damage.is_none(), "crash at {point}");
                 assert!(found.records.len() == 2 || (found.records.len() == 1 && !grown), "crash at {point}");
             }
@@ -410,13 +441,13 @@ mod tests {
         for lose in [false, true] {
             for point in (0..200).chain(STEP - 5..) {
                 let disk = FaultyDisk::new();
-                let mut journal = Journal::open_on(disk.clone(), PATH).unwrap().journal;
+                let mut journal = Journal::open_on(disk.clone(), PATH, None).unwrap().journal;
                 journal.append(b"old").unwrap();
                 journal.append(b"older").unwrap();
                 disk.arm(Fault::CrashAfter(point));
-                let done = journal.rewrite(&[b"new"]).is_ok();
+                let done = journal.rewrite(&[b"new"], 0).is_ok();
                 restart(&disk, lose);
-                let found = Journal::open_on(disk, PATH).unwrap();
+                let found = Journal::open_on(disk, PATH, None).unwrap();
                 let new = found.records == [b"new"];
                 assert!(new || found.records == [&b"old"[..], b"older"], "crash at {point}");
                 assert!(found.damage.is_none());
@@ -434,9 +465,9 @@ mod tests {
             for point in (0..20).chain(STEP..) {
                 let disk = FaultyDisk::new();
                 disk.arm(Fault::CrashAfter(point));
-                let opened = Journal::open_on(disk.clone(), PATH).is_ok();
+                let opened = Journal::open_on(disk.clone(), PATH, None).is_ok();
                 restart(&disk, lose);
-                let found = Journal::open_on(disk, PATH).unwrap();
+                let found = Journal::open_on(disk, PATH, None).unwrap();
                 assert!(found.records.is_empty() && found.damage.is_none(), "crash at {point}");
                 if opened {
                     break;
@@ -449,12 +480,12 @@ mod tests {
     fn after_a_failed_write_or_sync_every_later_append_fails() {
         for fault in [Fault::FailWrite(0), Fault::FailSync(0)] {
             let disk = FaultyDisk::new();
-            let mut journal = Journal::open_on(disk.clone(), PATH).unwrap().journal;
+            let mut journal = Journal::open_on(disk.clone(), PATH, None).unwrap().journal;
             disk.arm(fault);
             assert!(matches!(journal.append(b"lost"), Err(AppendError::Disk { .. })));
             disk.restart();
             assert!(matches!(journal.append(b"no"), Err(AppendError::Poisoned)));
-            assert!(matches!(journal.rewrite(&[b"no"]), Err(RewriteError::Poisoned)));
+            assert!(matches!(journal.rewrite(&[b"no"], 0), Err(RewriteError::Poisoned)));
             assert!(journal.is_poisoned());
         }
     }
@@ -462,62 +493,122 @@ mod tests {
     #[test]
     fn a_rewrite_that_finds_no_space_leaves_a_journal_that_works() {
         let disk = FaultyDisk::new();
-        let mut journal = Journal::open_on(disk.clone(), PATH).unwrap().journal;
+        let mut journal = Journal::open_on(disk.clone(), PATH, None).unwrap().journal;
         journal.append(b"kept").unwrap();
         disk.arm(Fault::NoSpaceAfter(100));
-        assert!(matches!(journal.rewrite(&[b"new"]), Err(RewriteError::Write { .. })));
+        assert!(matches!(journal.rewrite(&[b"new"], 0), Err(RewriteError::Write { .. })));
         journal.append(b"the prepared space is still there").unwrap();
-        assert_eq!(Journal::open_on(disk, PATH).unwrap().records.len(), 2);
+        assert_eq!(Journal::open_on(disk, PATH, None).unwrap().records.len(), 2);
     }
 
     #[test]
     fn a_rewrite_whose_durability_is_unknown_closes_the_journal() {
         let disk = FaultyDisk::new();
-        let mut journal = Journal::open_on(disk.clone(), PATH).unwrap().journal;
+        let mut journal = Journal::open_on(disk.clone(), PATH, None).unwrap().journal;
         disk.arm(Fault::FailSync(1));
-        assert!(matches!(journal.rewrite(&[b"new"]), Err(RewriteError::Replace { .. })));
+        assert!(matches!(journal.rewrite(&[b"new"], 0), Err(RewriteError::Replace { .. })));
         assert!(matches!(journal.append(b"no"), Err(AppendError::Poisoned)));
     }
 
     #[test]
     fn a_full_disk_at_growth_is_an_error_and_loses_nothing_that_was_promised() {
         let disk = FaultyDisk::new();
-        let mut journal = Journal::open_on(disk.clone(), PATH).unwrap().journal;
+        let mut journal = Journal::open_on(disk.clone(), PATH, None).unwrap().journal;
         journal.append(&vec![1; 40_000]).unwrap();
         disk.arm(Fault::NoSpaceAfter(1000));
         assert!(matches!(journal.append(&vec![2; 40_000]), Err(AppendError::Disk { .. })));
         disk.restart();
-        let mut found = Journal::open_on(disk, PATH).unwrap();
+        let mut found = Journal::open_on(disk, PATH, None).unwrap();
         assert_eq!(found.records, [vec![1; 40_000]]);
         found.journal.append(&vec![2; 40_000]).unwrap();
+    }
+
+    /// The promise of `reserve`, at every size of what is left of the disk.
+    #[test]
+    fn what_has_room_is_appended_on_a_full_disk() {
+        for free in [0, 1, STEP - 1, STEP, 3 * STEP] {
+            let disk = FaultyDisk::new();
+            let mut journal = Journal::open_on(disk.clone(), PATH, None).unwrap().journal;
+            journal.append(b"first").unwrap();
+            disk.arm(Fault::NoSpaceAfter(free));
+            let room = 2 * STEP;
+            match journal.reserve(room) {
+                Ok(()) => {
+                    disk.arm(Fault::NoSpaceAfter(0));
+                    for _ in 0..16 {
+                        journal.append(&vec![7; room / 16 - 8]).unwrap();
+                    }
+                }
+                Err(error) => {
+                    assert!(matches!(error, AppendError::Disk { .. }), "{error}");
+                    journal.append(b"what was prepared before is still there").unwrap();
+                }
+            }
+            assert!(Journal::open_on(disk, PATH, None).unwrap().records.len() > 1, "{free}");
+        }
+    }
+
+    #[test]
+    fn a_rewrite_leaves_the_room_that_was_asked_for() {
+        let disk = FaultyDisk::new();
+        let mut journal = Journal::open_on(disk.clone(), PATH, None).unwrap().journal;
+        journal.rewrite(&[b"small"], 2 * STEP).unwrap();
+        disk.arm(Fault::NoSpaceAfter(0));
+        journal.append(&vec![7; 2 * STEP - 8]).unwrap();
+        assert!(matches!(journal.reserve(STEP), Err(AppendError::Disk { .. })));
+    }
+
+    /// Whatever interrupts the opening.
+    #[test]
+    fn a_journal_that_has_lost_records_says_so_by_its_mark() {
+        for lose in [false, true] {
+            for point in (0..40).chain(STEP - 5..) {
+                let disk = FaultyDisk::new();
+                let mut journal = Journal::open_on(disk.clone(), PATH, None).unwrap().journal;
+                for record in ["first", "second", "third"] {
+                    journal.append(record.as_bytes()).unwrap();
+                }
+                let mut bytes = disk.content(Path::new(PATH)).unwrap();
+                bytes[8 + 13 + 8] ^= 0xff;
+                disk.plant(Path::new(PATH), &bytes);
+                disk.arm(Fault::CrashAfter(point));
+                let opened = Journal::open_on(disk.clone(), PATH, Some(b"mark")).is_ok();
+                restart(&disk, lose);
+                let found = Journal::open_on(disk.clone(), PATH, Some(b"mark")).unwrap();
+                assert_eq!(found.records, [&b"first"[..], b"mark"], "crash at {point}");
+                if opened {
+                    break;
+                }
+            }
+        }
     }
 
     #[test]
     fn short_writes_are_continued() {
         let disk = FaultyDisk::new();
-        let mut journal = Journal::open_on(disk.clone(), PATH).unwrap().journal;
+        let mut journal = Journal::open_on(disk.clone(), PATH, None).unwrap().journal;
         disk.arm(Fault::ShortWrites(3));
         journal.append(b"in small pieces").unwrap();
-        assert_eq!(Journal::open_on(disk, PATH).unwrap().records, [b"in small pieces"]);
+        assert_eq!(Journal::open_on(disk, PATH, None).unwrap().records, [b"in small pieces"]);
     }
 
     #[test]
     fn a_damaged_middle_is_set_aside_and_the_whole_records_before_it_are_kept() {
         let disk = FaultyDisk::new();
-        let mut journal = Journal::open_on(disk.clone(), PATH).unwrap().journal;
+        let mut journal = Journal::open_on(disk.clone(), PATH, None).unwrap().journal;
         for record in ["first", "second", "third"] {
             journal.append(record.as_bytes()).unwrap();
         }
         let mut bytes = disk.content(Path::new(PATH)).unwrap();
         bytes[8 + 13 + 8] ^= 0xff;
         disk.plant(Path::new(PATH), &bytes);
-        let found = Journal::open_on(disk.clone(), PATH).unwrap();
+        let found = Journal::open_on(disk.clone(), PATH, None).unwrap();
         assert_eq!(found.records, [b"first"]);
         let damage = found.damage.unwrap();
         assert_eq!(damage.kind, DamageKind::Record { offset: 21 });
         assert_eq!(damage.set_aside, Path::new("/state/journal.damaged-1"));
         assert_eq!(disk.content(&damage.set_aside).unwrap(), bytes);
-        let again = Journal::open_on(disk, PATH).unwrap();
+        let again = Journal::open_on(disk, PATH, None).unwrap();
         assert!(again.damage.is_none() && again.records == [b"first"]);
     }
 
@@ -525,7 +616,7 @@ mod tests {
     fn a_file_that_cannot_be_read_or_is_foreign_is_set_aside_under_a_new_number() {
         let disk = FaultyDisk::new();
         disk.plant(Path::new(PATH), b"");
-        let kind = |disk: &FaultyDisk| Journal::open_on(disk.clone(), PATH).unwrap().damage.unwrap();
+        let kind = |disk: &FaultyDisk| Journal::open_on(disk.clone(), PATH, None).unwrap().damage.unwrap();
         assert_eq!(kind(&disk).kind, DamageKind::NotAJournal);
         disk.arm(Fault::FailReads);
         let second = kind(&disk);
@@ -540,9 +631,9 @@ mod tests {
                 let disk = FaultyDisk::new();
                 disk.plant(Path::new(PATH), b"rubbish");
                 disk.arm(Fault::CrashAfter(point));
-                let reported = Journal::open_on(disk.clone(), PATH).is_ok();
+                let reported = Journal::open_on(disk.clone(), PATH, None).is_ok();
                 restart(&disk, lose);
-                let found = Journal::open_on(disk.clone(), PATH).unwrap();
+                let found = Journal::open_on(disk.clone(), PATH, None).unwrap();
                 let kept = disk.names().iter().any(|name| name.ends_with("journal.damaged-1"));
                 assert!(found.damage.is_some() || kept, "crash at {point}");
                 if reported {
@@ -555,7 +646,7 @@ mod tests {
     #[test]
     fn a_record_or_a_journal_beyond_the_limit_is_refused_and_harms_nothing() {
         let disk = FaultyDisk::new();
-        let mut journal = Journal::open_on(disk.clone(), PATH).unwrap().journal;
+        let mut journal = Journal::open_on(disk.clone(), PATH, None).unwrap().journal;
         let largest = vec![1; MAX_RECORD];
         assert!(matches!(journal.append(&vec![0; MAX_RECORD + 1]), Err(AppendError::TooLong { .. })));
         let mut appended = 0;
@@ -566,8 +657,8 @@ mod tests {
                 Err(error) => panic!("{error}"),
             }
         }
-        assert_eq!(Journal::open_on(disk, PATH).unwrap().records.len(), appended);
-        journal.rewrite(&[b"small"]).unwrap();
+        assert_eq!(Journal::open_on(disk, PATH, None).unwrap().records.len(), appended);
+        journal.rewrite(&[b"small"], 0).unwrap();
         journal.append(&largest).unwrap();
     }
 
