@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use agent_core::journal::{Record, State, Verdict};
+use agent_core::journal::{Record, Verdict};
 use agent_core::{
     AfterReboot, Agent, BootTime, Effect, Ending, Event, ExecutionId, HandlerPolicy, Refused, RunId,
     Settings, StepRun,
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use service_core::{EpochMillis, Message, Service};
 
 use crate::dice::Dice;
+use crate::disk::{Board, Saved};
 use crate::handlers::{Handlers, outcome};
 
 const THING: &str = "t1";
@@ -57,6 +58,13 @@ pub(crate) struct Weather {
 pub(crate) const CALM: Weather =
     Weather { lose: 0, repeat: 0, delay: 0, mute: 0, stale: 0, crash: 0, reboots: 0 };
 
+/// How much of a world's story is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Telling {
+    Nothing,
+    Everything,
+}
+
 /// An execution as the service lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listed {
@@ -85,6 +93,10 @@ pub(crate) struct World {
     booted: u64,
     /// Counts the boots of the machine.
     pub(crate) boots: u64,
+    /// How often the agent was killed between two of its effects.
+    pub(crate) crashes: u64,
+    /// How often the power went in the middle of a write.
+    pub(crate) cut_writes: u64,
     pub(crate) service: Service,
     /// The service before its last change, and when that was.
     replica: (Service, u64),
@@ -94,7 +106,7 @@ pub(crate) struct World {
     /// Counts the connections: so do messages of an earlier one.
     link: u64,
     link_is_up: bool,
-    journal: Vec<Record>,
+    board: Board,
     pub(crate) handlers: Handlers,
     coming: BinaryHeap<std::cmp::Reverse<(u64, u64, Coming)>>,
     order: u64,
@@ -108,6 +120,7 @@ pub(crate) struct World {
     /// What the agent has decided, as saved.
     decided: BTreeMap<ExecutionId, Verdict>,
     work_at: (u64, u32),
+    pub(crate) telling: Telling,
     story: Vec<String>,
 }
 
@@ -122,13 +135,15 @@ impl World {
             now: START,
             booted: START,
             boots: 1,
+            crashes: 0,
+            cut_writes: 0,
             replica: (service.clone(), START),
             service,
             agent: None,
             life: 0,
             link: 0,
             link_is_up: false,
-            journal: Vec::new(),
+            board: Board::default(),
             handlers: Handlers::default(),
             coming: BinaryHeap::new(),
             order: 0,
@@ -138,6 +153,7 @@ impl World {
             heard_of: BTreeSet::new(),
             decided: BTreeMap::new(),
             work_at: (0, 0),
+            telling: Telling::Everything,
             story: vec![format!("seed {seed}")],
         };
         world.later(0, Coming::AgentStarts);
@@ -188,7 +204,7 @@ impl World {
 
     /// An operation of the control plane; its refusal is part of life.
     pub(crate) fn control(&mut self, operation: &str, params: &Value) -> Option<Value> {
-        self.replica = (self.service.clone(), self.now);
+        self.note_replica();
         let outcome = self.service.control(operation, params.clone(), EpochMillis(self.now));
         if let ("CreateJob", Ok(_), Some(job)) = (operation, &outcome.result, params["jobId"].as_str()) {
             let second = EpochMillis(self.now).seconds().0;
@@ -236,6 +252,8 @@ impl World {
         let boots = self.boots;
         self.tell(|| format!("the machine goes down; boot {boots}"));
         self.booted = self.now;
+        let all_is_there = self.dice.per_mille(500);
+        self.board.power_returns(all_is_there);
         if self.agent.is_some() {
             self.crash();
         }
@@ -245,7 +263,7 @@ impl World {
     pub(crate) fn lose_journal(&mut self) {
         self.cut_power();
         self.tell(|| "the journal is lost".to_owned());
-        self.journal.clear();
+        self.board.lose();
         self.decided.clear();
     }
 
@@ -254,6 +272,19 @@ impl World {
         for run in self.handlers.running() {
             self.end_handler(&run, outcome(Ending::Lost, 0));
         }
+    }
+
+    /// The board sleeps: the time goes on, the service works on, and nothing on the board happens until it wakes.
+    pub(crate) fn sleeps(&mut self, millis: u64) {
+        self.tell(|| format!("the board sleeps for {} s", millis / SECOND));
+        let until = self.now + millis;
+        while let Some(at) = self.service.deadline().map(|at| at.0).filter(|at| *at <= until) {
+            self.now = self.now.max(at);
+            for message in self.service.on_deadline(EpochMillis(self.now)) {
+                self.send(&message);
+            }
+        }
+        self.now = until;
     }
 
     pub(crate) fn passes(&mut self, millis: u64) {
@@ -312,6 +343,9 @@ impl World {
     // How it goes on.
 
     fn tell(&mut self, line: impl FnOnce() -> String) {
+        if self.telling == Telling::Nothing {
+            return;
+        }
         let seconds = (self.now - START) / 1000;
         self.story.push(format!("{seconds:>7}.{:03} {}", self.now % 1000, line()));
     }
@@ -428,7 +462,7 @@ impl World {
             self.replica.0.clone().device_message(topic, payload, EpochMillis(self.now))
         } else {
             if !reads {
-                self.replica = (self.service.clone(), self.now);
+                self.note_replica();
             }
             self.service.device_message(topic, payload, EpochMillis(self.now))
         };
@@ -438,6 +472,13 @@ impl World {
         }
         for message in answer.publications {
             self.send(&message);
+        }
+    }
+
+    /// What a part of the service that lags behind will say from now on.
+    fn note_replica(&mut self) {
+        if self.weather.stale > 0 {
+            self.replica = (self.service.clone(), self.now);
         }
     }
 
@@ -483,7 +524,7 @@ impl World {
             settings.handlers.insert(handler.to_owned(), policy);
         }
         let seed = self.dice.roll();
-        let saved = State::from_records(self.journal.iter().cloned());
+        let saved = self.board.open();
         let mut agent = Agent::new(settings, saved, format!("boot {}", self.boots).into(), seed);
         let effects = agent.start(self.boot_time());
         self.agent = Some(agent);
@@ -514,6 +555,7 @@ impl World {
                 return;
             }
             if self.dice.per_mille(self.weather.crash) {
+                self.crashes += 1;
                 return self.crash();
             }
             self.deed(effect, &mut answers);
@@ -528,10 +570,17 @@ impl World {
             Effect::Save(record) => {
                 let record = *record;
                 self.tell(|| format!("saved {record:?}"));
-                if let Record::Decided { execution, verdict, .. } = &record {
-                    self.decided.insert(execution.clone(), verdict.clone());
+                // A record of a flat job takes some hundred bytes, and a sync; a journal that is written anew more.
+                let cut =
+                    self.dice.per_mille(self.weather.crash / 2).then(|| self.dice.between(0, 900) as usize);
+                if self.board.save(&record, cut) == Saved::CutOff {
+                    self.tell(|| "  the power goes in the middle of that".to_owned());
+                    self.cut_writes += 1;
+                    return self.cut_power();
                 }
-                self.journal.push(record);
+                if let Record::Decided { execution, verdict, .. } = record {
+                    self.decided.insert(execution, verdict);
+                }
             }
             Effect::Publish { topic, payload } => {
                 let link = self.link;

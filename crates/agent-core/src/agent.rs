@@ -56,6 +56,8 @@ pub struct Agent {
     /// The link has been away since the service was last heard about the execution in hand. Its name may have been
     /// given to a new one meanwhile: nothing is told before the service has been asked.
     gap: bool,
+    /// Handlers that run beside what is saved. As long as there is one, no other is started.
+    strangers: Vec<String>,
     /// Set when the agent was told to end and waits for its handler: the moment to go anyway.
     leaving: Option<BootTime>,
     /// What a handler says is told no earlier.
@@ -163,6 +165,7 @@ impl Agent {
             saved,
             link_up: false,
             gap: true,
+            strangers: Vec::new(),
             leaving: None,
             next_news_at: None,
             next_line_at: None,
@@ -194,6 +197,7 @@ impl Agent {
             Event::StepEnded { run, outcome } => self.step_ended(&run, outcome, now, &mut out),
             Event::Reported { run, progress } => self.reported(&run, progress, now),
             Event::Adopted { run, found } => self.adopted(&run, found, now, &mut out),
+            Event::Strangers { running } => self.strangers_run(running, now, &mut out),
             Event::RebootFailed { reason } => self.reboot_failed(&reason, now, &mut out),
             Event::DeadlineReached => {}
             Event::StopRequested => self.stop_requested(now, &mut out),
@@ -247,6 +251,11 @@ impl Agent {
     #[must_use]
     pub fn status(&self) -> String {
         let link = if self.link_up { "connected" } else { "not connected" };
+        if let Some(name) = self.strangers.first() {
+            return format!(
+                "{link}; starting nothing until the handler of {name} has ended, which was told to"
+            );
+        }
         match &self.work {
             Work::Idle if self.pending.count() > 0 => format!("{link}; {} pending", self.pending.count()),
             Work::Idle => format!("{link}; idle"),

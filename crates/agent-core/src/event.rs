@@ -46,6 +46,11 @@ pub enum Event {
         /// What was found of it.
         found: Found,
     },
+    /// Handlers run that no saved run explains; they have been told to end. None is left when the list is empty.
+    Strangers {
+        /// Their names, for the operator.
+        running: Vec<String>,
+    },
     /// [`Effect::Reboot`](crate::Effect::Reboot) could not be done.
     RebootFailed {
         /// Which program, and what it said: for the operator.
@@ -91,6 +96,20 @@ pub struct StepOutcome {
     /// The last that it has said of its work.
     #[serde(default, skip_serializing_if = "Progress::is_empty")]
     pub progress: Progress,
+}
+
+impl StepOutcome {
+    /// An outcome of which only the ending is known.
+    #[must_use]
+    pub fn bare(ending: Ending) -> Self {
+        Self {
+            ending,
+            stdout: Captured::default(),
+            stderr: Captured::default(),
+            left_behind: 0,
+            progress: Progress::default(),
+        }
+    }
 }
 
 /// What was kept of a stream.
@@ -141,6 +160,11 @@ pub enum Ending {
     Lost,
     /// Cut off by a restart of the machine.
     Interrupted,
+    /// Nobody can know whether it ran.
+    Unknown {
+        /// Why not.
+        reason: String,
+    },
     /// With the exit code that asks for a reboot, and the machine was not rebooted.
     NotRebooted {
         /// The exit code.

@@ -58,6 +58,8 @@ pub enum Record {
         /// The end of it.
         verdict: Verdict,
     },
+    /// What followed here cannot be read. Of an execution that is still in hand nobody knows what else has happened.
+    Damaged,
     /// The execution is over on both sides.
     Closed(Finished),
     /// The execution is over at the service, and nothing of it has run here.
@@ -102,6 +104,8 @@ pub struct Current {
     pub reboot: Option<Reboot>,
     /// Its end, if it is decided.
     pub verdict: Option<Verdict>,
+    /// Records of it may be missing: what is not here may still have happened.
+    pub uncertain: bool,
 }
 
 /// A reboot that was asked for.
@@ -165,6 +169,7 @@ impl State {
                     runs: Vec::new(),
                     reboot: None,
                     verdict: None,
+                    uncertain: false,
                 });
             }
             Record::StepStarting { run } => {
@@ -188,7 +193,13 @@ impl State {
                     runs: document.map(|current| current.runs).unwrap_or_default(),
                     reboot: None,
                     verdict: Some(verdict.clone()),
+                    uncertain: false,
                 });
+            }
+            Record::Damaged => {
+                if let Some(current) = &mut self.current {
+                    current.uncertain = true;
+                }
             }
             Record::Closed(finished) => {
                 self.forget_current(&finished.execution);
@@ -243,6 +254,9 @@ impl State {
         {
             let (run, outcome, boot) = (run.clone(), outcome.clone(), boot.clone());
             records.push(Record::Rebooting { run, outcome, boot, asked: *asked });
+        }
+        if current.uncertain {
+            records.push(Record::Damaged);
         }
         if let Some(verdict) = &current.verdict {
             records.push(Record::Decided {

@@ -174,6 +174,9 @@ fn words(ending: &Ending) -> String {
             "interrupted by a restart of the machine, and nobody knows how far it came; it was not run again"
                 .to_owned()
         }
+        Ending::Unknown { reason } => {
+            format!("interrupted: nobody knows whether it ran ({reason}); it was not run again")
+        }
         Ending::NotRebooted { code, reason } => {
             format!("asked for a reboot (exit status: {code}), which was not done: {reason}")
         }

@@ -233,11 +233,10 @@ impl World {
     fn break_off(&mut self) {
         for (run, outcome) in &mut self.runs {
             match self.kind {
-                Break::HandlerRunsOn => {}
                 Break::HandlerEnds => {
                     outcome.get_or_insert_with(|| own_end(run, &self.codes));
                 }
-                Break::PowerCut => {}
+                Break::HandlerRunsOn | Break::PowerCut => {}
             }
         }
         if self.kind == Break::PowerCut {

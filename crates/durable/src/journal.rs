@@ -148,16 +148,20 @@ pub enum RewriteError {
 }
 
 impl Journal {
-    /// Opens the journal at `path`, or creates it (mode 0600, missing directories 0700). If it was damaged, the new
-    /// file holds the whole records before the damage and then `mark`, in one step: however often it is interrupted,
-    /// what has lost records says so.
-    pub fn open(path: impl Into<PathBuf>, mark: Option<&[u8]>) -> Result<Opened, OpenError> {
-        Self::open_on(RealDisk, path, mark)
+    /// Opens the journal at `path`, or creates it (mode 0600, missing directories 0700).
+    pub fn open(path: impl Into<PathBuf>) -> Result<Opened, OpenError> {
+        Self::open_on(RealDisk, path, None)
+    }
+
+    /// As [`Journal::open`]. If it was damaged, the new file holds the whole records before the damage and then
+    /// `mark`, in one step: however often it is interrupted, what has lost records says so.
+    pub fn open_with_mark(path: impl Into<PathBuf>, mark: &[u8]) -> Result<Opened, OpenError> {
+        Self::open_on(RealDisk, path, Some(mark))
     }
 }
 
 impl<D: Disk> Journal<D> {
-    /// As [`Journal::open`], on another disk.
+    /// As [`Journal::open`] or [`Journal::open_with_mark`], on another disk.
     pub fn open_on(disk: D, path: impl Into<PathBuf>, mark: Option<&[u8]>) -> Result<Opened<D>, OpenError> {
         let path = path.into();
         let directory = parent(&path);
@@ -369,17 +373,17 @@ mod tests {
     fn appended_records_are_there_after_a_restart_and_the_file_is_private() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("state/journal");
-        let mut opened = Journal::open(&path, None).unwrap();
+        let mut opened = Journal::open(&path).unwrap();
         assert!(opened.records.is_empty() && opened.damage.is_none());
         opened.journal.append(b"one").unwrap();
         opened.journal.append(b"").unwrap();
         drop(opened);
-        let mut opened = Journal::open(&path, None).unwrap();
+        let mut opened = Journal::open(&path).unwrap();
         assert_eq!(opened.records, [&b"one"[..], b""]);
         opened.journal.rewrite(&[b"two"], 0).unwrap();
         opened.journal.append(b"three").unwrap();
         drop(opened);
-        assert_eq!(Journal::open(&path, None).unwrap().records, [&b"two"[..], b"three"]);
+        assert_eq!(Journal::open(&path).unwrap().records, [&b"two"[..], b"three"]);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
     }

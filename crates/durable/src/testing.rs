@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -45,6 +46,27 @@ struct State {
 struct Content {
     written: Vec<u8>,
     synced: Vec<u8>,
+    /// What the two may differ in, besides their lengths.
+    dirty: Range<usize>,
+}
+
+impl Content {
+    fn sync(&mut self) {
+        let Range { start, end } = self.dirty;
+        self.synced.resize(self.written.len(), 0);
+        if let (Some(from), Some(to)) = (self.written.get(start..end), self.synced.get_mut(start..end)) {
+            to.copy_from_slice(from);
+        }
+        self.dirty = 0..0;
+    }
+
+    fn touch(&mut self, start: usize, end: usize) {
+        self.dirty = if self.dirty.is_empty() {
+            start..end
+        } else {
+            self.dirty.start.min(start)..self.dirty.end.max(end)
+        };
+    }
 }
 
 /// An open file of a [`FaultyDisk`].
@@ -66,13 +88,18 @@ impl FaultyDisk {
         self.state().fault = Some(fault);
     }
 
+    /// From now on nothing goes wrong any more.
+    pub fn disarm(&self) {
+        self.state().fault = None;
+    }
+
     /// The power is back; all that had been written is there, synced or not.
     pub fn restart(&self) {
         let mut state = self.state();
         state.fault = None;
         state.synced_names = state.names.clone();
         for file in &mut state.files {
-            file.synced = file.written.clone();
+            file.sync();
         }
     }
 
@@ -83,6 +110,7 @@ impl FaultyDisk {
         state.names = state.synced_names.clone();
         for file in &mut state.files {
             file.written = file.synced.clone();
+            file.dirty = 0..0;
         }
     }
 
@@ -99,7 +127,7 @@ impl FaultyDisk {
         let mut state = self.state();
         let file = state.new_file();
         if let Some(content) = state.files.get_mut(file) {
-            *content = Content { written: bytes.to_vec(), synced: bytes.to_vec() };
+            *content = Content { written: bytes.to_vec(), synced: bytes.to_vec(), dirty: 0..0 };
         }
         state.names.insert(path.to_owned(), file);
         state.synced_names.insert(path.to_owned(), file);
@@ -195,6 +223,7 @@ impl Disk for FaultyDisk {
         };
         if let Some(content) = state.files.get_mut(file) {
             content.written.clear();
+            content.dirty = 0..0;
         }
         state.names.insert(path.to_owned(), file);
         drop(state);
@@ -230,9 +259,15 @@ impl Disk for FaultyDisk {
         let mut state = self.state();
         state.sync_step()?;
         let inside = |name: &PathBuf| name.parent() == Some(path);
-        let State { names, synced_names, .. } = &mut *state;
+        let State { names, synced_names, files, .. } = &mut *state;
         synced_names.retain(|name, _| !inside(name));
         synced_names.extend(names.iter().filter(|(name, _)| inside(name)).map(|(n, f)| (n.clone(), *f)));
+        // What has no name any more takes no space.
+        for (number, file) in files.iter_mut().enumerate() {
+            if !names.values().chain(synced_names.values()).any(|named| *named == number) {
+                *file = Content::default();
+            }
+        }
         Ok(())
     }
 }
@@ -255,12 +290,14 @@ impl DiskFile for FaultyFile {
         let growth = (start + bytes.len()).saturating_sub(length.max(start));
         let taken = state.admit(bytes.len(), growth)?;
         let content = state.files.get_mut(self.file).ok_or(io::ErrorKind::NotFound)?;
-        if content.written.len() < start + taken {
+        let before = content.written.len();
+        if before < start + taken {
             content.written.resize(start + taken, 0);
         }
         for (place, byte) in content.written.iter_mut().skip(start).zip(bytes.iter().take(taken)) {
             *place = *byte;
         }
+        content.touch(start.min(before), start + taken);
         Ok(taken)
     }
 
@@ -272,7 +309,7 @@ impl DiskFile for FaultyFile {
         let mut state = self.disk.state();
         state.sync_step()?;
         let content = state.files.get_mut(self.file).ok_or(io::ErrorKind::NotFound)?;
-        content.synced = content.written.clone();
+        content.sync();
         Ok(())
     }
 }

@@ -61,6 +61,8 @@ pub(crate) struct Handlers {
     /// Names of runs of earlier lives, until it is known what is to become of them.
     left: Vec<String>,
     orphans: Orphans,
+    /// The names of those that still ran when all had had their time.
+    strangers: Vec<String>,
 }
 
 impl Handlers {
@@ -71,7 +73,7 @@ impl Handlers {
         settings.allowed = jobs.allowed.clone();
         let runner = Runner::new(settings)?;
         let left = runner.labels().map_err(|source| OpenError::Directory { path: directory, source })?;
-        Ok(Self { runner, runs: Vec::new(), left, orphans: Orphans::default() })
+        Ok(Self { runner, runs: Vec::new(), left, orphans: Orphans::default(), strangers: Vec::new() })
     }
 
     /// The runs of earlier lives of which something is left.
@@ -86,7 +88,14 @@ impl Handlers {
         let left = std::mem::take(&mut self.left);
         let orphans = left.into_iter().filter(|label| Some(label) != expected.as_ref());
         self.orphans = Orphans::stop_all(&self.runner, orphans);
-        self.orphans.settle(&self.runner, grace.min(LONGEST_GRACE_AT_START) + AFTER_GRACE).await;
+        let patience = grace.min(LONGEST_GRACE_AT_START) + AFTER_GRACE;
+        self.strangers = self.orphans.settle(&self.runner, patience).await;
+    }
+
+    /// What is to be told before anything else, if there is something.
+    pub(crate) fn first_event(&mut self) -> Option<Event> {
+        let running = std::mem::take(&mut self.strangers);
+        (!running.is_empty()).then_some(Event::Strangers { running })
     }
 
     /// The first step that could not be run here. Starts nothing.
@@ -99,10 +108,6 @@ impl Handlers {
 
     /// Starts a step; its outcome at once if it could not be started.
     pub(crate) fn start(&mut self, wanted: &StepRun) -> Option<StepOutcome> {
-        if let Some(orphan) = self.orphans.still_running(&self.runner) {
-            let reason = format!("the handler of an earlier job ({orphan}) was told to end and still runs");
-            return Some(bare(Ending::CouldNotStart { reason }));
-        }
         match self.try_start(wanted) {
             Ok(run) => {
                 tracing::debug!(run = %wanted.run, "Handler started");
@@ -152,8 +157,9 @@ impl Handlers {
             Ok(Adopted::NeverStarted) => Found::NeverStarted,
             Err(error) => {
                 // Nobody can know whether it ran; to say that it did not could make it run twice.
-                tracing::error!(run = %id, "What is left of a run cannot be read: {}", Chain(&error));
-                Found::Ended(bare(Ending::Lost))
+                let reason = format!("what is left of it cannot be read: {}", Chain(&error));
+                tracing::error!(run = %id, "{reason}");
+                Found::Ended(bare(Ending::Unknown { reason }))
             }
         };
         tracing::debug!(run = %id, ?found, "Looked for a run of an earlier life");
@@ -169,59 +175,67 @@ impl Handlers {
 
     /// The next end of a run, or what its handler reports. Safe to cancel.
     pub(crate) async fn next_event(&mut self) -> Event {
-        loop {
-            self.runs.iter_mut().for_each(Held::watch);
-            for held in &mut self.runs {
-                if let Some(progress) = held.news() {
-                    return Event::Reported { run: held.id.clone(), progress };
-                }
-            }
-            let all_watched = self.runs.iter().all(Held::is_watched);
-            let happened = poll_fn(|context| self.poll(context));
-            let happened = if all_watched {
-                Some(happened.await)
-            } else {
-                tokio::time::timeout(WATCH_AGAIN_AFTER, happened).await.ok()
-            };
-            match happened {
-                Some((index, Happened::Ended)) => return self.end(index),
-                Some((index, Happened::Reported)) => self.runs[index].take_note().await,
-                None => {}
-            }
+        let Self { runner, runs, orphans, .. } = self;
+        tokio::select! {
+            running = orphans.next_end(runner) => Event::Strangers { running },
+            event = next_of(runs) => event,
         }
-    }
-
-    /// The index of a run to which something has happened, and what.
-    fn poll(&self, context: &mut Context<'_>) -> Poll<(usize, Happened)> {
-        for (index, held) in self.runs.iter().enumerate() {
-            if let Poll::Ready(happened) = held.poll(context) {
-                return Poll::Ready((index, happened));
-            }
-        }
-        Poll::Pending
-    }
-
-    fn end(&mut self, index: usize) -> Event {
-        let Held { id, run, .. } = self.runs.swap_remove(index);
-        let outcome = match run.finish() {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                tracing::error!(run = %id, "How a handler ended cannot be read: {}", Chain(&error));
-                return Event::StepEnded { run: id, outcome: bare(Ending::Lost) };
-            }
-        };
-        if outcome.reported.left_out > 0 {
-            let left_out = outcome.reported.left_out;
-            tracing::warn!(run = %id, left_out, "The handler has reported more facts than are kept");
-        }
-        tracing::debug!(run = %id, ending = ?outcome.ending, ran_for = ?outcome.ran_for, "Handler ended");
-        tracing::debug!(run = %id, stdout = %outcome.stdout.tail, stderr = %outcome.stderr.tail, "Its last words");
-        Event::StepEnded { run: id, outcome: outcome_of(outcome) }
     }
 
     fn hold(&mut self, id: RunId, run: Run) {
         self.runs.push(Held::new(id, run));
     }
+}
+
+/// The next end of one of these runs, taken out of them, or what its handler reports. Safe to cancel.
+async fn next_of(runs: &mut Vec<Held>) -> Event {
+    loop {
+        runs.iter_mut().for_each(Held::watch);
+        for held in runs.iter_mut() {
+            if let Some(progress) = held.news() {
+                return Event::Reported { run: held.id.clone(), progress };
+            }
+        }
+        let all_watched = runs.iter().all(Held::is_watched);
+        let happened = poll_fn(|context| poll_all(runs, context));
+        let happened = if all_watched {
+            Some(happened.await)
+        } else {
+            tokio::time::timeout(WATCH_AGAIN_AFTER, happened).await.ok()
+        };
+        match happened {
+            Some((index, Happened::Ended)) => return end(runs.swap_remove(index)),
+            Some((index, Happened::Reported)) => runs[index].take_note().await,
+            None => {}
+        }
+    }
+}
+
+/// The index of a run to which something has happened, and what.
+fn poll_all(runs: &[Held], context: &mut Context<'_>) -> Poll<(usize, Happened)> {
+    for (index, held) in runs.iter().enumerate() {
+        if let Poll::Ready(happened) = held.poll(context) {
+            return Poll::Ready((index, happened));
+        }
+    }
+    Poll::Pending
+}
+
+fn end(Held { id, run, .. }: Held) -> Event {
+    let outcome = match run.finish() {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            tracing::error!(run = %id, "How a handler ended cannot be read: {}", Chain(&error));
+            return Event::StepEnded { run: id, outcome: bare(Ending::Lost) };
+        }
+    };
+    if outcome.reported.left_out > 0 {
+        let left_out = outcome.reported.left_out;
+        tracing::warn!(run = %id, left_out, "The handler has reported more facts than are kept");
+    }
+    tracing::debug!(run = %id, ending = ?outcome.ending, ran_for = ?outcome.ran_for, "Handler ended");
+    tracing::debug!(run = %id, stdout = %outcome.stdout.tail, stderr = %outcome.stderr.tail, "Its last words");
+    Event::StepEnded { run: id, outcome: outcome_of(outcome) }
 }
 
 /// The run that the core will look for: one that was started and of which no end was saved.

@@ -13,6 +13,10 @@ const NAME: &str = "journal";
 /// a few hundred jobs.
 const SMALL: usize = 256 * 1024;
 
+/// What the records of a job take at most, in bytes, unless its document has very many steps: its document of 32 KiB,
+/// twice that as a text within a text, and the outcomes of its steps.
+const ROOM: usize = 128 * 1024;
+
 /// An open journal.
 #[derive(Debug)]
 pub(crate) struct JournalFile {
@@ -21,6 +25,23 @@ pub(crate) struct JournalFile {
     state: State,
     /// Its size after the last rewrite, in bytes.
     base: usize,
+}
+
+/// Why the journal cannot be used. Nothing has been sent or started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JournalError {
+    /// It cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A file with records that are not understood cannot be kept.
+    #[error("the journal holds records that are not understood, and cannot be set aside")]
+    SetAside(#[source] std::io::Error),
+    /// The disk has no room.
+    #[error("there is no room for the records of a job")]
+    Room(#[source] AppendError),
+    /// It cannot be written anew.
+    #[error("the journal cannot be written")]
+    Renew(#[source] SaveError),
 }
 
 /// Why a record is not saved. Nothing that depends on it may happen.
@@ -38,33 +59,55 @@ pub(crate) enum SaveError {
 }
 
 impl JournalFile {
-    /// Opens the journal of a state directory, and says what is in it. What cannot be read is logged and left
-    /// out. That is safe: whatever had been started was IN_PROGRESS at the service before, and what is
-    /// IN_PROGRESS there and unknown here is never run again.
-    pub(crate) fn open(directory: &Path) -> Result<(Self, State), OpenError> {
-        let opened = Journal::open(directory.join(NAME))?;
+    /// Opens the journal of a state directory, and says what is in it. What cannot be read is logged, kept aside and
+    /// left out, and the records say so from then on. That is safe: whatever had been started was IN_PROGRESS at the
+    /// service before, and what is IN_PROGRESS there and unknown here is never run again.
+    ///
+    /// Then it is written anew. So it is known before anything else is done whether the disk takes what has to be
+    /// remembered; and after a failed sync, which may have left the memory's pages ahead of the disk, everything that
+    /// is believed now is on the disk.
+    pub(crate) fn open(directory: &Path) -> Result<(Self, State), JournalError> {
+        let mark = serde_json::to_vec(&Record::Damaged).expect("a name is JSON");
+        let opened = Journal::open_with_mark(directory.join(NAME), &mark)?;
         if let Some(damage) = &opened.damage {
             tracing::error!("{}", crate::chain::Chain(damage));
         }
         if opened.torn {
             tracing::info!("The last record of the journal was cut off by a crash before it counted");
         }
-        let mut state = State::default();
+        let (mut state, mut kept) = (State::default(), None);
         for record in &opened.records {
             match serde_json::from_slice(record) {
                 Ok(record) => state.apply(&record),
                 // As after a downgrade: the text stays out of the log, since it holds documents.
-                Err(error) => tracing::error!(%error, "A record of the journal is not understood"),
+                Err(error) => {
+                    state.apply(&Record::Damaged);
+                    if kept.is_none() {
+                        kept = Some(opened.journal.set_aside().map_err(JournalError::SetAside)?);
+                    }
+                    tracing::error!(%error, ?kept, "A record of the journal is not understood");
+                }
             }
         }
-        let journal = opened.journal;
-        let base = journal.size();
-        Ok((Self { journal, state: state.clone(), base }, state))
+        let mut file = Self { base: opened.journal.size(), journal: opened.journal, state: state.clone() };
+        match file.rewrite() {
+            Ok(()) => {}
+            // A full disk: a job that is in hand may still come to its end in the old file.
+            Err(error) if !file.journal.is_poisoned() => {
+                file.journal.reserve(ROOM).map_err(JournalError::Room)?;
+                tracing::warn!("{}", crate::chain::Chain(&error));
+            }
+            Err(error) => return Err(JournalError::Renew(error)),
+        }
+        Ok((file, state))
     }
 
     /// Saves a record: when this is `Ok` it survives a power cut.
     pub(crate) fn save(&mut self, record: &Record) -> Result<(), SaveError> {
         let text = serde_json::to_vec(record).map_err(SaveError::Encode)?;
+        if let Record::Accepted { .. } = record {
+            self.make_room()?;
+        }
         match self.journal.append(&text) {
             Ok(()) => self.state.apply(record),
             Err(AppendError::Full) => {
@@ -89,9 +132,17 @@ impl JournalFile {
         Ok(())
     }
 
+    /// A job is taken up only if its whole life can be written down, however full the disk gets meanwhile.
+    fn make_room(&mut self) -> Result<(), SaveError> {
+        match self.journal.reserve(ROOM) {
+            Err(AppendError::Full) => self.rewrite(),
+            other => other.map_err(SaveError::Append),
+        }
+    }
+
     fn rewrite(&mut self) -> Result<(), SaveError> {
         let records: Result<Vec<_>, _> = self.state.to_records().iter().map(serde_json::to_vec).collect();
-        self.journal.rewrite(&records.map_err(SaveError::Encode)?).map_err(SaveError::Rewrite)?;
+        self.journal.rewrite(&records.map_err(SaveError::Encode)?, ROOM).map_err(SaveError::Rewrite)?;
         self.base = self.journal.size();
         Ok(())
     }
@@ -162,5 +213,41 @@ mod tests {
         drop(journal);
         let (_, state) = JournalFile::open(directory.path()).unwrap();
         assert!(state.finished(&execution(1)).is_some());
+        let kept = std::fs::read(directory.path().join("journal.damaged-1")).unwrap();
+        assert!(kept.windows(13).any(|bytes| bytes == b"FromTheFuture"), "somebody may want to look at it");
+    }
+
+    #[test]
+    fn of_a_job_with_a_record_that_is_not_understood_not_everything_is_known_from_then_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(directory.path().join(NAME)).unwrap().journal;
+        journal.append(&serde_json::to_vec(&accepted(1)).unwrap()).unwrap();
+        journal.append(br#"{"FromTheFuture":{}}"#).unwrap();
+        drop(journal);
+        for life in 1..3 {
+            let (_, state) = JournalFile::open(directory.path()).unwrap();
+            assert!(state.current().unwrap().uncertain, "life {life}");
+        }
+    }
+
+    #[test]
+    fn of_a_job_in_a_damaged_journal_not_everything_is_known_from_then_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(NAME);
+        let (mut journal, _) = JournalFile::open(directory.path()).unwrap();
+        for record in [closed(1), accepted(2), closed(2), closed(3)] {
+            journal.save(&record).unwrap();
+        }
+        drop(journal);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let second_end = bytes.windows(6).rposition(|text| text == b"Closed").unwrap();
+        let third_end = bytes[..second_end].windows(6).rposition(|text| text == b"Closed").unwrap();
+        bytes[third_end] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        for life in 1..3 {
+            let (_, state) = JournalFile::open(directory.path()).unwrap();
+            assert!(state.finished(&execution(1)).is_some(), "life {life}");
+            assert!(state.current().unwrap().uncertain, "life {life}");
+        }
     }
 }

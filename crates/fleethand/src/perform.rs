@@ -36,7 +36,9 @@ pub(crate) enum Flow {
 
 impl Hands {
     pub(crate) fn new(journal: JournalFile, link: Link, handlers: Handlers) -> Self {
-        let (reboot, answers, crash) = (Reboot::default(), VecDeque::new(), CrashHook::from_environment());
+        let mut handlers = handlers;
+        let answers = handlers.first_event().into_iter().collect();
+        let (reboot, crash) = (Reboot::default(), CrashHook::from_environment());
         Self { journal, link, handlers, reboot, answers, crash }
     }
 

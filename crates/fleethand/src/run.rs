@@ -12,7 +12,7 @@ use crate::config::{self, Config, ConfigError, Flags, Remark, Surroundings};
 use crate::device_facts;
 use crate::exit::Exit;
 use crate::handlers::{self, Handlers};
-use crate::journal_file::{JournalFile, SaveError};
+use crate::journal_file::{JournalError, JournalFile, SaveError};
 use crate::link::{self, Link, LinkError};
 use crate::notify::Notify;
 use crate::perform::Hands;
@@ -27,7 +27,7 @@ enum RunError {
     #[error(transparent)]
     State(#[from] StateDirError),
     #[error(transparent)]
-    Journal(#[from] durable::OpenError),
+    Journal(#[from] JournalError),
     #[error("the directory of the runs cannot be used")]
     Runs(#[source] handler_runner::OpenError),
     #[error(transparent)]

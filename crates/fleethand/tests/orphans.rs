@@ -56,18 +56,53 @@ fn as_long_as_it_cannot_be_stopped_no_other_handler_is_started() {
     board.configure("jobs", "grace-seconds", json!(0));
     let daemon = start(&board);
     desk.create_job(THING, "j2", &document("next"));
-    let refused = desk.wait_until_over(THING, "j2");
-    assert_eq!(refused.status, "FAILED", "{refused:?}\n{}", daemon.log());
-    assert!(refused.detail("reason").contains("still runs"), "{refused:?}");
+    daemon.wait_for_log("no handler is started until it has ended");
+    daemon.wait_for_log("Connected");
+    assert_eq!(desk.execution(THING, "j2").status, "QUEUED");
     assert!(running.exists());
-    assert!(!board.path().join("next").exists());
 
     // It has its own loop's condition: that file is what it waits for.
     std::fs::write(board.path().join("end"), "").unwrap();
-    eventually("its end", || daemon.log(), || (!running.exists()).then_some(()));
-    eventually("the end of its keeper", || daemon.log(), || keepers(&board).is_empty().then_some(()));
-    desk.create_job(THING, "j3", &document("next"));
-    assert_eq!(desk.wait_until_over(THING, "j3").status, "SUCCEEDED", "{}", daemon.log());
+    assert_eq!(desk.wait_until_over(THING, "j1").status, "FAILED", "{}", daemon.log());
+    assert_eq!(desk.wait_until_over(THING, "j2").status, "SUCCEEDED", "{}", daemon.log());
+    assert!(!running.exists());
+}
+
+/// The journal knows it, and its own files have lost its name: nobody can tell that it is the one.
+#[test]
+fn a_handler_that_has_lost_its_name_is_stopped_and_its_job_told_as_unknown() {
+    for journal_is_lost in [false, true] {
+        let desk = Desk::start(&[THING]);
+        let board = Board::new(&desk, THING);
+        let path = board.path().display().to_string();
+        board.handler("nameless", &deaf(&path));
+        board.handler("next", "#!/bin/sh\n");
+        let daemon = start(&board);
+        desk.create_job(THING, "j1", &document("nameless"));
+        let running = process_in(&board);
+        daemon.kill();
+        let spec = runs_kept(&board).remove(0);
+        std::fs::write(&spec, "rubbish").unwrap();
+        if journal_is_lost {
+            remove_file(board.path().join("state/journal")).unwrap();
+        }
+
+        let daemon = start(&board);
+        let lost = desk.wait_until_over(THING, "j1");
+        assert_eq!(lost.status, "FAILED", "{lost:?}\n{}", daemon.log());
+        let words = if journal_is_lost {
+            "nobody knows whether or how far it ran"
+        } else {
+            "nobody knows whether it ran"
+        };
+        assert!(lost.detail("reason").contains(words), "{lost:?}");
+        assert!(!running.exists(), "{}", daemon.log());
+        desk.create_job(THING, "j2", &document("next"));
+        assert_eq!(desk.wait_until_over(THING, "j2").status, "SUCCEEDED", "{}", daemon.log());
+        if !journal_is_lost {
+            assert!(spec.with_extension("json.damaged").exists(), "somebody may want to look at it");
+        }
+    }
 }
 
 /// A handler that does not heed TERM, but ends when it finds a file `end`, or when the test's directory is gone.
@@ -96,13 +131,4 @@ fn process_in(board: &Board) -> PathBuf {
 fn runs_kept(board: &Board) -> Vec<PathBuf> {
     let slots = std::fs::read_dir(board.path().join("state/run")).unwrap();
     slots.map(|slot| slot.unwrap().path().join("spec.json")).filter(|spec| spec.exists()).collect()
-}
-
-/// The keepers of this board's runs.
-fn keepers(board: &Board) -> Vec<PathBuf> {
-    let run = board.path().join("state/run").display().to_string();
-    let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
-    let is_keeper =
-        |process: &PathBuf| read_to_string(process.join("cmdline")).is_ok_and(|line| line.contains(&run));
-    processes.filter(is_keeper).collect()
 }

@@ -177,7 +177,7 @@ impl Agent {
     }
 
     /// The service had agreed before the doubt about the execution was settled.
-    fn start_if_agreed(&mut self, now: BootTime, out: &mut Effects) {
+    pub(super) fn start_if_agreed(&mut self, now: BootTime, out: &mut Effects) {
         let Work::Busy(execution) = &self.work else { return };
         let waits = matches!(execution.phase, Phase::Announcing { .. } | Phase::Rebooting(_));
         if waits && execution.owed.is_none() {

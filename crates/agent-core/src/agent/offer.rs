@@ -15,6 +15,9 @@ use crate::{BootTime, Details, Effect, ExecutionId, Refused};
 impl Agent {
     /// Nothing is in hand: the news about the next execution is here, or on its way, or is asked for.
     pub(super) fn look_for_next(&mut self, now: BootTime, out: &mut Effects) {
+        if !self.strangers.is_empty() {
+            return;
+        }
         match self.pending.take_next() {
             Next::Offer(offer) => self.consider(*offer, false, now, out),
             Next::Nothing => self.ask_anyway(now),
@@ -24,12 +27,26 @@ impl Agent {
 
     /// Takes up the front of the list, if it is known and nothing is in hand.
     pub(super) fn consider_next(&mut self, fresh: bool, now: BootTime, out: &mut Effects) {
-        if self.leaving.is_some() || !matches!(self.work, Work::Idle) {
+        if self.leaving.is_some() || !self.strangers.is_empty() || !matches!(self.work, Work::Idle) {
             return;
         }
         match self.pending.take_next() {
             Next::Unknown | Next::Nothing => {}
             Next::Offer(offer) => self.consider(*offer, fresh, now, out),
+        }
+    }
+
+    /// Other handlers run, or no longer. What waits at the service goes on waiting there; what has been accepted is
+    /// started afterwards.
+    pub(super) fn strangers_run(&mut self, running: Vec<String>, now: BootTime, out: &mut Effects) {
+        self.strangers = running;
+        if !self.strangers.is_empty() {
+            return;
+        }
+        match self.work {
+            Work::Idle => self.next.due_at(now),
+            Work::Busy(_) => self.start_if_agreed(now, out),
+            Work::Inspecting(_) => {}
         }
     }
 

@@ -7,14 +7,17 @@ use super::{Agent, Effects, Execution, News, Phase, Running, StopCause, Work};
 use crate::journal::{Current, Reboot};
 use crate::report::interrupted;
 use crate::verdict::{Ended, Next, what_follows};
-use crate::{AfterReboot, BootTime, Effect, Found, RunId, StepOutcome};
+use crate::{AfterReboot, BootTime, Effect, Ending, Found, RunId, StepOutcome};
+
+/// Why nobody can know what has run.
+const DAMAGED: &str = "the agent's journal was damaged";
 
 impl Agent {
     /// Takes up the execution that the journal holds, if there is one.
     pub(super) fn recover(&mut self, now: BootTime, out: &mut Effects) {
         let Some(current) = self.saved.current().cloned() else { return };
         info!(job = %current.execution, runs = current.runs.len(), "Taking up the job of an earlier life");
-        let Current { execution, version, document, runs, reboot, verdict } = current;
+        let Current { execution, version, document, runs, reboot, verdict, uncertain } = current;
         if let Some(verdict) = verdict {
             return self.owe_report(execution, version, verdict, None, now);
         }
@@ -24,6 +27,12 @@ impl Agent {
             return self.decide(execution, version, interrupted(reason), None, now, out);
         };
         let last = runs.last().cloned();
+        if uncertain && last.as_ref().is_none_or(|(_, outcome)| outcome.is_some()) {
+            let reason = format!(
+                "interrupted: {DAMAGED}; nobody knows whether or how far it ran; it was not run again"
+            );
+            return self.decide(execution, version, interrupted(&reason), Some(document), now, out);
+        }
         let phase = match &last {
             Some((run, None)) => Phase::Adopting { run: run.clone(), over_at_service: false },
             Some((_, Some(_))) | None => Phase::Announcing { step: 0, attempt: 1 },
@@ -110,6 +119,10 @@ impl Agent {
             }
             Found::Ended(outcome) => {
                 warn!(job = %run.execution, step = run.step + 1, ending = ?outcome.ending, "Its handler is no longer there");
+                self.judge_run(run, outcome, false, now, out);
+            }
+            Found::NeverStarted if self.saved.current().is_some_and(|current| current.uncertain) => {
+                let outcome = StepOutcome::bare(Ending::Unknown { reason: DAMAGED.to_owned() });
                 self.judge_run(run, outcome, false, now, out);
             }
             Found::NeverStarted => {

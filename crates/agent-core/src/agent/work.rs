@@ -26,6 +26,8 @@ impl Agent {
         match &execution.phase {
             // It may be another execution under the same name that has been agreed to: the answer is on its way.
             Phase::Announcing { .. } | Phase::Rebooting(_) if self.doubt.is_open() => {}
+            // One at a time. It is gone on with when they have ended.
+            Phase::Announcing { .. } if !self.strangers.is_empty() => {}
             Phase::Rebooting(_) => self.restart_machine(now, out),
             Phase::Announcing { step, attempt } => {
                 let (step, attempt) = (*step, *attempt);
@@ -180,8 +182,12 @@ impl Agent {
             verdict::Next::Run(next) => {
                 self.save(Record::StepEnded { run: run.clone(), outcome }, out);
                 out.push(Effect::Release { run: run.clone() });
-                self.owe_progress(next, now);
-                self.start_step(next, 1, now, out);
+                if self.strangers.is_empty() {
+                    self.owe_progress(next, now);
+                    self.start_step(next, 1, now, out);
+                } else {
+                    self.announce_step(next, 1, now);
+                }
             }
             verdict::Next::Verdict(verdict) => {
                 self.decide(id, version, verdict, Some(document), now, out);
@@ -330,7 +336,9 @@ impl Agent {
         let policy = self.settings.policy_of(step);
         match (&outcome.ending, policy.after_reboot) {
             (Ending::Interrupted, Some(AfterReboot::SameStep)) => run.attempt < policy.max_attempts,
-            (Ending::Lost, _) | (Ending::Interrupted, None) => self.may_rerun(step, run.attempt),
+            (Ending::Lost | Ending::Unknown { .. }, _) | (Ending::Interrupted, None) => {
+                self.may_rerun(step, run.attempt)
+            }
             (
                 Ending::Interrupted
                 | Ending::Exited { .. }

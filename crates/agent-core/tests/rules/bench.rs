@@ -289,6 +289,7 @@ impl Bench {
                     Record::StepEnded { run, .. } => format!("save ended {}", of(run)),
                     Record::Rebooting { run, asked, .. } => format!("save rebooting {} ({asked})", of(run)),
                     Record::Decided { verdict, .. } => format!("save decided {}", verdict.status),
+                    Record::Damaged => "save damaged".to_owned(),
                     Record::Closed(_) => "save closed".to_owned(),
                     Record::Dropped { .. } => "save dropped".to_owned(),
                 };

@@ -166,3 +166,90 @@ fn a_rewritten_journal_leads_to_the_same() {
         assert_eq!(plain.deeds(), rewritten.deeds(), "after {length} records");
     }
 }
+
+/// The journal of a running job, of which what followed cannot be read.
+fn damaged(records: usize) -> Vec<Record> {
+    let mut journal = story();
+    journal.truncate(records);
+    journal.push(Record::Damaged);
+    journal
+}
+
+/// Its end may have been saved and reported, and then what was kept of it was dropped.
+#[test]
+fn after_damage_a_run_of_which_nothing_is_left_is_not_taken_for_one_that_never_was() {
+    let mut bench = reborn(&damaged(2), 2);
+    bench.adopted(Found::NeverStarted);
+    assert_eq!(bench.update()["status"], "FAILED");
+    assert!(bench.detail("reason").contains("nobody knows whether it ran (the agent's journal was damaged)"));
+    bench.updated("FAILED", 3);
+    assert!(bench.started.is_empty());
+}
+
+#[test]
+fn after_damage_nothing_is_begun_or_gone_on_with() {
+    for records in [1, 3] {
+        let bench = reborn(&damaged(records), 2);
+        assert_eq!(bench.update()["status"], "FAILED", "{records}");
+        assert!(bench.detail("reason").contains("nobody knows whether or how far it ran"), "{records}");
+        assert!(bench.started.is_empty());
+    }
+}
+
+#[test]
+fn after_damage_what_is_found_is_reported_as_it_is() {
+    let bench = reborn(&damaged(5), 3);
+    assert_eq!(bench.update()["status"], "SUCCEEDED", "a verdict is a verdict");
+    let mut bench = reborn(&damaged(2), 2);
+    bench.adopted(Found::Ended(exited(3)));
+    assert!(bench.detail("reason").contains("exited with status: 3"));
+}
+
+#[test]
+fn as_long_as_the_handler_of_a_stranger_runs_no_job_is_taken_up() {
+    let mut bench = Bench::with(settings(), &[]);
+    bench.happens(Event::Strangers { running: vec!["old.1.0".to_owned()] });
+    bench.happens(Event::LinkUp);
+    bench.accepts("get", &json!({"inProgressJobs": [], "queuedJobs": []}));
+    bench.accepts("$next/get", &json!({"execution": offer(JOB, 1, &hello())}));
+    bench.notify_next(&offer(JOB, 1, &hello()));
+    assert!(
+        bench.agent.status().contains("until the handler of old.1.0 has ended"),
+        "{}",
+        bench.agent.status()
+    );
+    bench.deeds();
+    bench.passes(seconds(600));
+    assert_eq!(bench.deeds(), [""; 0]);
+    bench.happens(Event::Strangers { running: vec![] });
+    bench.accepts("$next/get", &json!({"execution": offer(JOB, 1, &hello())}));
+    assert_eq!(bench.deeds(), ["ask $next", "inspect job-1"]);
+}
+
+#[test]
+fn what_has_been_accepted_is_started_when_the_strangers_are_gone() {
+    let mut bench = Bench::with(settings(), &story()[..1]);
+    bench.happens(Event::Strangers { running: vec!["old.1.0".to_owned()] });
+    bench.happens(Event::LinkUp);
+    bench.accepts("job-1/get", &json!({"execution": known(2)}));
+    bench.updated("IN_PROGRESS", 3);
+    assert!(bench.started.is_empty());
+    bench.deeds();
+    bench.happens(Event::Strangers { running: vec![] });
+    assert_eq!(bench.deeds(), ["save starting job-1 0.1", "start job-1 0.1"]);
+}
+
+#[test]
+fn beside_a_stranger_the_next_step_waits() {
+    let mut bench = reborn(&story()[..2], 2);
+    bench.adopted(Found::Running);
+    bench.updated("IN_PROGRESS", 3);
+    bench.accepts("job-1/get", &json!({"execution": known(3)}));
+    bench.happens(Event::Strangers { running: vec!["old.1.0".to_owned()] });
+    let run = agent_core::RunId { execution: crate::bench::id_of(JOB), step: 0, attempt: 1 };
+    bench.happens(Event::StepEnded { run, outcome: exited(0) });
+    bench.updated("IN_PROGRESS", 4);
+    assert!(bench.started.is_empty());
+    bench.happens(Event::Strangers { running: vec![] });
+    assert_eq!(bench.started.len(), 1);
+}

@@ -2,14 +2,13 @@
 //! are stopped, and as long as one of them runs no other handler is started: one at a time is a promise.
 //!
 //! What becomes of their jobs is the core's business: the service says that they are in progress, the journal does
-//! not know them.
+//! not know them. So is what their running on means for others.
 
 use std::future::poll_fn;
-use std::os::fd::AsFd;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use handler_runner::{Adopted, Run, Runner};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::time::{Instant, timeout_at};
 
 use crate::chain::Chain;
@@ -21,9 +20,15 @@ pub(super) struct Orphans(Vec<Orphan>);
 
 #[derive(Debug)]
 struct Orphan {
-    label: String,
+    /// None if it was lost.
+    label: Option<String>,
     run: Run,
+    /// None if it cannot be watched for the moment.
+    pidfd: Option<Readiness>,
 }
+
+/// How long to wait before trying again to watch one that could not be watched (no descriptors left).
+const WATCH_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 impl Orphans {
     /// Begins to stop these runs, and lets go of those that are over.
@@ -31,13 +36,7 @@ impl Orphans {
         let mut running = Vec::new();
         for label in labels {
             match runner.adopt(&label) {
-                Ok(Adopted::Running(run)) => {
-                    tracing::warn!(run = %label, "A handler of an earlier life runs that the journal does not know: it is stopped");
-                    if let Err(error) = run.stop() {
-                        tracing::error!(run = %label, "The handler cannot be stopped: {}", Chain(&error));
-                    }
-                    running.push(Orphan { label, run });
-                }
+                Ok(Adopted::Running(run)) => running.push((Some(label), run)),
                 Ok(Adopted::Ended(outcome)) => {
                     tracing::info!(run = %label, ending = ?outcome.ending, "A run of an earlier life is over and no longer needed");
                     release(runner, &label);
@@ -48,56 +47,91 @@ impl Orphans {
                 }
             }
         }
+        // Also the expected one, if it is among them: what cannot be known by its name cannot be taken over.
         match runner.nameless() {
-            Ok(nameless) => running.extend(nameless.into_iter().map(|run| {
-                let label = run.directory().display().to_string();
-                tracing::warn!(run = %label, "A handler of an earlier life runs of which the files are damaged: it is stopped");
-                if let Err(error) = run.stop() {
-                    tracing::error!(run = %label, "The handler cannot be stopped: {}", Chain(&error));
-                }
-                Orphan { label, run }
-            })),
-            Err(error) => tracing::error!("Handlers of earlier lives cannot be looked for: {}", Chain(&error)),
+            Ok(nameless) => running.extend(nameless.into_iter().map(|run| (None, run))),
+            Err(error) => {
+                tracing::error!("Handlers of earlier lives cannot be looked for: {}", Chain(&error))
+            }
         }
-        Self(running)
+        let orphans = running.into_iter().map(|(label, run)| Orphan { label, run, pidfd: None });
+        let orphans: Vec<_> = orphans.collect();
+        for orphan in &orphans {
+            tracing::warn!(run = %orphan.name(), "A handler of an earlier life runs that the journal does not know: it is stopped");
+            if let Err(error) = orphan.run.stop() {
+                tracing::error!(run = %orphan.name(), "The handler cannot be stopped: {}", Chain(&error));
+            }
+        }
+        Self(orphans)
     }
 
-    /// Waits for their ends, but not for ever.
-    pub(super) async fn settle(&mut self, runner: &Runner, patience: Duration) {
+    /// Waits for their ends, but not for ever. The names of those that still run.
+    pub(super) async fn settle(&mut self, runner: &Runner, patience: Duration) -> Vec<String> {
         let deadline = Instant::now() + patience;
-        for orphan in &self.0 {
-            let ended = match orphan.run.pidfd().and_then(Readiness::watch) {
-                Ok(pidfd) => timeout_at(deadline, poll_fn(|context| pidfd.poll_readable(context))).await,
-                Err(error) => {
-                    tracing::warn!(run = %orphan.label, %error, "Its end cannot be waited for");
-                    continue;
-                }
-            };
-            if ended.is_err() {
-                tracing::error!(run = %orphan.label, "It has been told to end and still runs: no handler is started until it has ended");
+        while !self.0.is_empty() {
+            if timeout_at(deadline, self.next_end(runner)).await.is_err() {
+                break;
             }
         }
-        self.take_leave(runner);
+        for orphan in &self.0 {
+            tracing::error!(run = %orphan.name(), "It has been told to end and still runs: no handler is started until it has ended");
+        }
+        self.names()
     }
 
-    /// One that still runs. Does not wait.
-    pub(super) fn still_running(&mut self, runner: &Runner) -> Option<&str> {
-        self.take_leave(runner);
-        self.0.first().map(|orphan| orphan.label.as_str())
-    }
-
-    /// Lets go of those that have ended.
-    fn take_leave(&mut self, runner: &Runner) {
-        let (over, running) =
-            std::mem::take(&mut self.0).into_iter().partition(|orphan| is_over(&orphan.run));
-        self.0 = running;
-        for Orphan { label, run } in over {
-            match run.finish() {
-                Ok(outcome) => tracing::warn!(run = %label, ending = ?outcome.ending, "It has ended"),
-                Err(error) => {
-                    tracing::error!(run = %label, "How it ended cannot be read: {}", Chain(&error));
+    /// The names of those that still run, as soon as one of them has ended. Safe to cancel.
+    pub(super) async fn next_end(&mut self, runner: &Runner) -> Vec<String> {
+        loop {
+            for orphan in self.0.iter_mut().filter(|orphan| orphan.pidfd.is_none()) {
+                match orphan.run.pidfd().and_then(Readiness::watch) {
+                    Ok(pidfd) => orphan.pidfd = Some(pidfd),
+                    Err(error) => {
+                        tracing::warn!(run = %orphan.name(), %error, "Its end cannot be waited for for the moment");
+                    }
                 }
             }
+            let all_watched = self.0.iter().all(|orphan| orphan.pidfd.is_some());
+            let ended = poll_fn(|context| self.poll_ended(context));
+            let ended = if all_watched {
+                Some(ended.await)
+            } else {
+                timeout_at(Instant::now() + WATCH_AGAIN_AFTER, ended).await.ok()
+            };
+            if let Some(index) = ended {
+                self.0.swap_remove(index).take_leave(runner);
+                return self.names();
+            }
+        }
+    }
+
+    /// The index of one that is over.
+    fn poll_ended(&self, context: &mut Context<'_>) -> Poll<usize> {
+        let is_over = |orphan: &Orphan| {
+            orphan.pidfd.as_ref().is_some_and(|pidfd| pidfd.poll_readable(context).is_ready())
+        };
+        self.0.iter().position(is_over).map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|orphan| orphan.name().to_owned()).collect()
+    }
+}
+
+impl Orphan {
+    fn name(&self) -> &str {
+        self.label.as_deref().unwrap_or("a run whose name is lost")
+    }
+
+    fn take_leave(self, runner: &Runner) {
+        let name = self.name().to_owned();
+        let Self { label, run, .. } = self;
+        match run.finish() {
+            Ok(outcome) => tracing::warn!(run = %name, ending = ?outcome.ending, "It has ended"),
+            Err(error) => {
+                tracing::error!(run = %name, "How it ended cannot be read: {}", Chain(&error));
+            }
+        }
+        if let Some(label) = label {
             release(runner, &label);
         }
     }
@@ -107,11 +141,4 @@ fn release(runner: &Runner, label: &str) {
     if let Err(error) = runner.release(label) {
         tracing::warn!(run = %label, "What was kept of a run cannot be removed: {}", Chain(&error));
     }
-}
-
-/// An error leaves it unknown, and what is not known to be over may run.
-fn is_over(run: &Run) -> bool {
-    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut [PollFd::from_borrowed_fd(run.as_fd(), PollFlags::IN)], Some(&at_once))
-        .is_ok_and(|ready| ready > 0)
 }
