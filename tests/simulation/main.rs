@@ -38,7 +38,7 @@ fn the_promises_hold_in_every_world() {
     };
     let begun = Instant::now();
     let seeds = Mutex::new(seeds);
-    let seen = Mutex::new(Seen::default());
+    let all = Mutex::new(Seen::default());
     let work = || {
         loop {
             let next = seeds.lock().expect("no world holds it").next();
@@ -46,7 +46,7 @@ fn the_promises_hold_in_every_world() {
             let lived = catch_unwind(|| live(seed, Telling::Nothing));
             // Telling takes longer than living: only a world that has gone wrong is lived once more, with its story.
             let mut world = lived.unwrap_or_else(|_| live(seed, Telling::Everything));
-            seen.lock().expect("no world holds it").add(&mut world);
+            all.lock().expect("no world holds it").add(&mut world);
         }
     };
     std::thread::scope(|scope| {
@@ -54,7 +54,7 @@ fn the_promises_hold_in_every_world() {
             scope.spawn(work);
         }
     });
-    println!("{:?} in {} s", seen.into_inner().expect("no world holds it"), begun.elapsed().as_secs());
+    println!("{:?} in {} s", all.into_inner().expect("no world holds it"), begun.elapsed().as_secs());
 }
 
 /// A world from its storm to its end, with every promise held against it.
