@@ -13,7 +13,7 @@ use crate::mount::Mount;
 #[test]
 fn on_a_full_disk_nothing_is_begun_and_the_job_waits() {
     let scene = Scene::set();
-    let Some(mount) = Mount::in_memory(&scene.state(), 256) else { return };
+    let Some(mount) = Mount::in_memory(&scene.state(), 1024) else { return };
     mount.fill();
     scene.create("j", "quick");
     scene.start_in_vain();
@@ -27,7 +27,7 @@ fn on_a_full_disk_nothing_is_begun_and_the_job_waits() {
 #[test]
 fn on_a_disk_that_can_only_be_read_nothing_is_begun_and_the_job_waits() {
     let scene = Scene::set();
-    let Some(mount) = Mount::in_memory(&scene.state(), 256) else { return };
+    let Some(mount) = Mount::in_memory(&scene.state(), 1024) else { return };
     for has_state in [false, true] {
         mount.set_read_only(true);
         let job = format!("j-{has_state}");
