@@ -22,13 +22,22 @@ struct Run {
     /// What the agent keeps of it is dropped.
     released: bool,
     stopping: bool,
+    /// The latest that it has reported.
+    progress: Progress,
 }
 
 impl Handlers {
     pub(crate) fn start(&mut self, run: &RunId, boot: u64) {
         let starts = self.runs.get(run).map_or(0, |known| known.starts) + 1;
-        let begun =
-            Run { starts, started_in: boot, ended_in: 0, outcome: None, released: false, stopping: false };
+        let begun = Run {
+            starts,
+            started_in: boot,
+            ended_in: 0,
+            outcome: None,
+            released: false,
+            stopping: false,
+            progress: Progress::default(),
+        };
         self.runs.insert(run.clone(), begun);
     }
 
@@ -47,11 +56,25 @@ impl Handlers {
         }
     }
 
-    /// Ends a run, unless it has ended before.
-    pub(crate) fn end(&mut self, run: &RunId, outcome: StepOutcome, boot: u64) -> bool {
+    /// A handler says how far it is, if it still runs.
+    pub(crate) fn report(&mut self, run: &RunId, text: String) -> Option<Progress> {
+        let run = self.runs.get_mut(run).filter(|run| run.outcome.is_none())?;
+        run.progress.facts.insert("progress".to_owned(), text);
+        Some(run.progress.clone())
+    }
+
+    /// What a run that goes on has reported by now.
+    pub(crate) fn reported(&self, run: &RunId) -> Option<Progress> {
+        let run = self.runs.get(run).filter(|run| run.outcome.is_none() && !run.progress.is_empty())?;
+        Some(run.progress.clone())
+    }
+
+    /// Ends a run, unless it has ended before. What it has reported is a part of its outcome.
+    pub(crate) fn end(&mut self, run: &RunId, outcome: &mut StepOutcome, boot: u64) -> bool {
         match self.runs.get_mut(run) {
             Some(run) if run.outcome.is_none() => {
-                (run.outcome, run.ended_in) = (Some(outcome), boot);
+                outcome.progress = run.progress.clone();
+                (run.outcome, run.ended_in) = (Some(outcome.clone()), boot);
                 true
             }
             _ => false,

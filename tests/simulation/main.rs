@@ -90,13 +90,13 @@ impl Seen {
 /// A world in which everything succeeds must be one of them, or the checks would check nothing.
 #[test]
 fn in_a_calm_world_every_good_job_succeeds() {
-    let mut world = World::new(1, CALM);
+    let mut world = World::new(2, CALM);
     for _ in 0..60 {
         world.create_job();
         world.passes(20_000);
     }
     world.settle();
-    check(1, &mut world);
+    check(2, &mut world);
     let count =
         |world: &mut World, status: &str| world.executions().iter().filter(|it| it.status == status).count();
     assert!(
@@ -109,7 +109,7 @@ fn in_a_calm_world_every_good_job_succeeds() {
 #[test]
 fn in_a_calm_world_a_job_goes_on_after_its_reboots() {
     let (mut good, mut again) = (0, 0);
-    for seed in 0..200 {
+    for seed in 0..300 {
         let mut world = World::new(seed, CALM);
         let kind = ["reboot", "plug", "again"][(seed % 3) as usize];
         world.create_job_named(&format!("{kind}-1"));
@@ -249,6 +249,7 @@ fn check(seed: u64, world: &mut World) {
     never_lying(seed, world);
     never_twice(seed, world);
     never_lost(seed, world);
+    last_words_are_told(seed, world);
 }
 
 fn never_stuck(seed: u64, world: &mut World) {
@@ -299,5 +300,18 @@ fn never_lost(seed: u64, world: &mut World) {
             world.story()
         );
         assert_ne!(verdict.status, ReportedStatus::InProgress);
+    }
+}
+
+/// What a handler has reported last of all is in the report of its success.
+fn last_words_are_told(seed: u64, world: &World) {
+    for (execution, verdict) in
+        world.decided().filter(|(_, verdict)| verdict.status == ReportedStatus::Succeeded)
+    {
+        let outcomes = world.handlers.outcomes_of(execution.job.as_str(), execution.queued_at.0);
+        let last =
+            outcomes.values().filter_map(|(outcome, _)| outcome.progress.facts.get("progress")).next_back();
+        let told = verdict.details.as_map().get("progress");
+        assert_eq!(told, last, "seed {seed}: last words: {execution}\n{}", world.story());
     }
 }

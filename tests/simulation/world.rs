@@ -21,6 +21,8 @@ const THING: &str = "t1";
 const START: u64 = 1_720_000_000_000;
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
+/// The agent's own rate for what handlers say.
+const PROGRESS_INTERVAL: u64 = 30 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 /// The local limit of a step in this world.
 const STEP_LIMIT: u64 = HOUR;
@@ -80,6 +82,7 @@ enum Coming {
     ToAgent { link: u64, topic: String, payload: Vec<u8> },
     LinkUp { life: u64 },
     AgentStarts,
+    HandlerReports { run: RunId, number: u64 },
     HandlerEnds { run: RunId, kind: u8, stderr_lines: u64 },
     HandlerIsStopped { run: RunId, killed: bool },
     MachineRestarts { boot: u64 },
@@ -119,6 +122,8 @@ pub(crate) struct World {
     heard_of: BTreeSet<(String, i64)>,
     /// What the agent has decided, as saved.
     decided: BTreeMap<ExecutionId, Verdict>,
+    /// When an update with what a handler says was first sent in this life of the agent, and its token.
+    told: (u64, String),
     work_at: (u64, u32),
     pub(crate) telling: Telling,
     story: Vec<String>,
@@ -152,6 +157,7 @@ impl World {
             agreed: BTreeSet::new(),
             heard_of: BTreeSet::new(),
             decided: BTreeMap::new(),
+            told: (0, String::new()),
             work_at: (0, 0),
             telling: Telling::Everything,
             story: vec![format!("seed {seed}")],
@@ -238,6 +244,7 @@ impl World {
             self.link += 1;
             self.life += 1;
             self.heard_of.clear();
+            self.told = (0, String::new());
             let wait = self.dice.between(100, 10 * MINUTE);
             self.later(wait, Coming::AgentStarts);
         }
@@ -246,7 +253,7 @@ impl World {
     /// Everything on the board ends at once; the boot clock begins anew.
     pub(crate) fn cut_power(&mut self) {
         for run in self.handlers.running() {
-            self.handlers.end(&run, outcome(Ending::Interrupted, 0), self.boots);
+            self.handlers.end(&run, &mut outcome(Ending::Interrupted, 0), self.boots);
         }
         self.boots += 1;
         let boots = self.boots;
@@ -419,6 +426,12 @@ impl World {
                 }
             }
             Coming::AgentStarts => self.agent_starts(),
+            Coming::HandlerReports { run, number } => {
+                if let Some(progress) = self.handlers.report(&run, format!("at {number}")) {
+                    self.tell(|| format!("handler {run} is at {number}"));
+                    self.event(Event::Reported { run, progress });
+                }
+            }
             Coming::HandlerEnds { run, kind, stderr_lines } => {
                 let ending = match kind {
                     0 => Ending::Exited { code: 0 },
@@ -541,8 +554,8 @@ impl World {
         }
     }
 
-    fn end_handler(&mut self, run: &RunId, outcome: agent_core::StepOutcome) {
-        if self.handlers.end(run, outcome.clone(), self.boots) {
+    fn end_handler(&mut self, run: &RunId, mut outcome: agent_core::StepOutcome) {
+        if self.handlers.end(run, &mut outcome, self.boots) {
             self.tell(|| format!("handler {run} ends: {:?}", outcome.ending));
             self.event(Event::StepEnded { run: run.clone(), outcome });
         }
@@ -583,6 +596,7 @@ impl World {
                 }
             }
             Effect::Publish { topic, payload } => {
+                self.note_progress(&payload);
                 let link = self.link;
                 for delay in self.deliveries() {
                     let (topic, payload) = (topic.clone(), payload.clone());
@@ -618,10 +632,30 @@ impl World {
             }
             Effect::Adopt { run } => {
                 let found = self.handlers.find(&run);
-                answers.push(Event::Adopted { run, found });
+                answers.push(Event::Adopted { run: run.clone(), found });
+                if let Some(progress) = self.handlers.reported(&run) {
+                    answers.push(Event::Reported { run, progress });
+                }
             }
             Effect::Release { run } => self.handlers.release(&run),
             Effect::Exit => panic!("nobody has asked it to end\n{}", self.story()),
+        }
+    }
+
+    /// What handlers say is told at a bounded rate. The same update may be sent often, until it is answered.
+    fn note_progress(&mut self, payload: &[u8]) {
+        let update: Value = serde_json::from_slice(payload).expect("the agent speaks JSON");
+        let text = update["statusDetails"]["progress"].as_str().unwrap_or_default();
+        if update["status"] != "IN_PROGRESS" || !text.starts_with("at ") {
+            return;
+        }
+        let token = update["clientToken"].as_str().unwrap_or_default().to_owned();
+        let (told_at, told) = std::mem::replace(&mut self.told, (self.now, token));
+        if told == self.told.1 {
+            self.told.0 = told_at;
+        } else {
+            let soon = !told.is_empty() && self.now < told_at + PROGRESS_INTERVAL;
+            assert!(!soon, "told too often, {text}\n{}", self.story());
         }
     }
 
@@ -644,6 +678,10 @@ impl World {
             Action::RunHandler { .. } | Action::RunCommand { .. } => usual,
         };
         let stderr_lines = [0, 0, 0, 1, 2][self.dice.between(0, 5) as usize];
+        for number in 0..[0, 0, 1, 20][self.dice.between(0, 4) as usize] {
+            let wait = self.dice.between(0, ends + 1);
+            self.later(wait, Coming::HandlerReports { run: run.clone(), number });
+        }
         self.later(ends, Coming::HandlerEnds { run: run.clone(), kind, stderr_lines });
     }
 
