@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use testkit::{Board, Daemon, Desk, Execution, eventually};
+use testkit::{Board, Daemon, Desk, Execution, eventually, figure};
 
 use crate::board::{flat, install, keepers, lines, lives, log, read};
 use crate::mount::Mount;
@@ -242,6 +242,7 @@ impl Scene {
         let ended = self.desk.wait_until_over(THING, "good");
         assert_eq!(ended.status, "SUCCEEDED", "{ended:?}\n{}", log(&self.board));
         assert_eq!(lines(&self.board, "good"), ["good"]);
+        figure("misbehaving handlers", 1);
         eventually(
             "the end of all keepers",
             || log(&self.board),

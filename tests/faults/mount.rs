@@ -5,7 +5,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use testkit::skip;
+use testkit::{figure, skip};
+
+/// What is counted here.
+pub(crate) const FIGURE: &str = "faults of the state directory";
 
 /// A file system that is gone with the value.
 #[derive(Debug)]
@@ -45,6 +48,7 @@ impl Mount {
 
     /// Does to it what the kernel does when a disk fails: from now on it can only be read.
     pub(crate) fn fail(&self) {
+        figure(FIGURE, 1);
         assert!(
             runs(Command::new("mount").args(["-o", "remount,abort"]).arg(&self.place)),
             "it cannot be aborted"
@@ -60,12 +64,16 @@ impl Mount {
 
     /// Allows no more writes to a file system that nobody has open for writing, or allows them again.
     pub(crate) fn set_read_only(&self, read_only: bool) {
+        if read_only {
+            figure(FIGURE, 1);
+        }
         let how = if read_only { "remount,ro" } else { "remount,rw" };
         assert!(runs(Command::new("mount").args(["-o", how]).arg(&self.place)), "cannot {how}");
     }
 
     /// Fills it to the last byte; [`Mount::free`] takes that back.
     pub(crate) fn fill(&self) {
+        figure(FIGURE, 1);
         let mut file = File::create(self.filling()).expect("there is room for a name");
         for size in [4096, 1] {
             while file.write(&vec![0; size]).is_ok() {}

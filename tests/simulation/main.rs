@@ -24,6 +24,7 @@ use agent_core::Ending;
 use handlers::has_rebooted;
 use jobs_protocol::{ExecutionStatus, ReportedStatus};
 use serde_json::json;
+use testkit::figure;
 use world::{CALM, LATEST, Listed, MOST_ATTEMPTS, Telling, Weather, World};
 
 /// Worlds in an ordinary test run.
@@ -54,7 +55,12 @@ fn the_promises_hold_in_every_world() {
             scope.spawn(work);
         }
     });
-    println!("{:?} in {} s", all.into_inner().expect("no world holds it"), begun.elapsed().as_secs());
+    let all = all.into_inner().expect("no world holds it");
+    println!("{all:?} in {} s", begun.elapsed().as_secs());
+    figure("worlds", all.worlds);
+    figure("crashes of the agent in them", all.crashes);
+    figure("power cuts in the middle of a write in them", all.power_cuts_in_a_write);
+    figure("restarts of the machine in them", all.boots - all.worlds);
 }
 
 /// A world from its storm to its end, with every promise held against it.

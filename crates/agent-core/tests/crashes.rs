@@ -12,6 +12,16 @@ use agent_core::{
 use jobs_protocol::ThingName;
 use serde_json::{Value, json};
 
+#[path = "../../testkit/src/figures.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    clippy::disallowed_methods,
+    reason = "this crate's tests need no more of the testkit than to tell what they have counted"
+)]
+mod figures;
+use figures::figure;
+
 const PREFIX: &str = "$aws/things/t1/jobs/";
 /// The exit code that asks for a reboot: of a step's first attempt, its second one exits 0.
 const REBOOT: i32 = 194;
@@ -90,13 +100,16 @@ fn break_everywhere_with(after_reboot: Option<AfterReboot>, document: &Value, co
     let world = |kind| World::new(document, codes, attempts, after_reboot, kind);
     let length = world(Break::PowerCut).run(&[]);
     assert!(length >= 4, "the story is whole: {length} effects");
+    let mut pairs = 0;
     for kind in [Break::HandlerRunsOn, Break::HandlerEnds, Break::PowerCut] {
         for first in 0..length {
             for second in first..length + 8 {
                 world(kind).run(&[first, second]);
+                pairs += 1;
             }
         }
     }
+    figure("pairs of crash points of the core", pairs);
 }
 
 fn action(name: &str, members: &Value) -> Value {

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::desk::Desk;
+use crate::figures::figure;
 
 /// What can be under way in one direction.
 const CHUNK: usize = 16 * 1024;
@@ -65,33 +66,46 @@ impl Proxy {
 
     /// Closes the connections that there are.
     pub fn cut(&self) {
-        self.state.send_modify(|state| state.cut += 1);
+        self.inflict(|state| state.cut += 1);
     }
 
     /// The connections that there are carry nothing any more, in neither direction, and nobody is told: as behind a
     /// router that has forgotten them. New ones are carried.
     pub fn abandon(&self) {
-        self.state.send_modify(|state| state.abandoned += 1);
+        self.inflict(|state| state.abandoned += 1);
     }
 
     /// Whether new connections are closed at once; those that there are live on.
     pub fn refuse(&self, refuses: bool) {
-        self.state.send_modify(|state| state.refuses = refuses);
+        self.change(refuses, |state| state.refuses = refuses);
     }
 
     /// Holds everything that is sent, until it is told to go on.
     pub fn freeze(&self, frozen: bool) {
-        self.state.send_modify(|state| state.frozen = frozen);
+        self.change(frozen, |state| state.frozen = frozen);
     }
 
     /// What is sent comes so much later.
     pub fn delay(&self, delay: Duration) {
-        self.state.send_modify(|state| state.delay = delay);
+        self.change(!delay.is_zero(), |state| state.delay = delay);
     }
 
     /// New connections break off when the service has sent so many bytes, in the middle of whatever that is.
     pub fn break_after(&self, bytes: Option<usize>) {
-        self.state.send_modify(|state| state.breaks_after = bytes);
+        self.change(bytes.is_some(), |state| state.breaks_after = bytes);
+    }
+
+    fn change(&self, for_the_worse: bool, change: impl FnOnce(&mut State)) {
+        if for_the_worse {
+            self.inflict(change);
+        } else {
+            self.state.send_modify(change);
+        }
+    }
+
+    fn inflict(&self, fault: impl FnOnce(&mut State)) {
+        figure("faults of the link", 1);
+        self.state.send_modify(fault);
     }
 }
 

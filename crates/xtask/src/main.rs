@@ -13,7 +13,9 @@ mod dist;
 mod error;
 mod interop;
 mod interrupt;
+mod machine;
 mod process;
+mod reliability;
 mod scene;
 mod tutorial;
 
@@ -59,6 +61,13 @@ enum Task {
         #[arg(long, value_name = "DIR")]
         programs: Option<PathBuf>,
     },
+    /// Proves the promises of crash and fault with large numbers, and prints what was gone through.
+    ///
+    /// Some faults need root and file systems of their own; elsewhere they are left out, which is said.
+    Reliability {
+        #[command(flatten)]
+        extent: reliability::Extent,
+    },
     /// Runs AWS's own clients against `fleethand-local`, and `fleethand` against another Jobs service.
     ///
     /// Needs python3 with venv, node with npm, and the MQTT clients of mosquitto; the rest is installed below the
@@ -85,6 +94,7 @@ fn main() -> ExitCode {
             Task::Demo { release, keep } => demo::run(release, keep, &interrupt),
             Task::Tutorial => tutorial::run(&interrupt),
             Task::Bench { quick, programs } => bench::run(quick, programs.as_deref(), &interrupt),
+            Task::Reliability { extent } => reliability::run(&extent, &interrupt),
             Task::Interop { only, arguments } => interop::run(only, &arguments, &interrupt),
             Task::Dist { targets } => dist::run(&targets),
         }

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use testkit::{Daemon, eventually};
+use testkit::{Daemon, eventually, figure};
 
 use super::{STORAGE, Scene, THING};
 use crate::board::{keepers, lives, log};
+use crate::mount::FIGURE;
 use crate::number;
 
 /// A journal begins with so many bytes of a mark; each record has a header of so many.
@@ -26,6 +27,7 @@ enum Damage {
 
 impl Damage {
     fn apply(self, file: &Path) {
+        figure(FIGURE, 1);
         let mut bytes = fs::read(file).expect("the file is there");
         match self {
             Self::CutAt(place) => bytes.truncate(place),

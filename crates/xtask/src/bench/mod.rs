@@ -9,7 +9,6 @@ mod flood;
 mod idle;
 mod keeper;
 mod latency;
-mod machine;
 mod mqtt;
 mod relay;
 mod start;
@@ -25,6 +24,7 @@ use tempfile::TempDir;
 use crate::cargo::{self, Programs};
 use crate::error::TaskError;
 use crate::interrupt::Interrupt;
+use crate::machine;
 use crate::scene::Scene;
 
 use clock::Moment;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// One line about processor, cores and kernel.
-pub(super) fn describe() -> String {
+pub(crate) fn describe() -> String {
     let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -17,7 +17,7 @@ pub(super) fn describe() -> String {
 }
 
 /// Whether files there are kept in memory (tmpfs, statfs(2)), so that syncing them costs nothing.
-pub(super) fn is_in_memory(place: &Path) -> bool {
+pub(crate) fn is_in_memory(place: &Path) -> bool {
     const TMPFS_MAGIC: u32 = 0x0102_1994;
     rustix::fs::statfs(place).is_ok_and(|found| u32::try_from(found.f_type) == Ok(TMPFS_MAGIC))
 }
