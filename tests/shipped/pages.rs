@@ -64,6 +64,22 @@ fn every_option_of_our_programs_that_a_command_uses_is_known_to_them() {
     assert!(used.contains("config-file") && used.contains("thing"), "only {used:?}");
 }
 
+#[test]
+fn the_readme_shows_the_smallest_configuration_and_installs_what_it_names() {
+    let readme = crate::read("README.md");
+    let configuration = crate::read("config/minimal.conf");
+    assert!(
+        readme.contains(&configuration),
+        "README.md shows another configuration than config/minimal.conf"
+    );
+    let configuration: serde_json::Value = serde_json::from_str(&configuration).unwrap();
+    for path in [&configuration["cert"], &configuration["key"], &configuration["jobs"]["handler-directory"]] {
+        let name = Path::new(path.as_str().unwrap()).file_name().unwrap().to_str().unwrap();
+        let installed = readme.lines().any(|line| line.starts_with("sudo install ") && line.contains(name));
+        assert!(installed, "README.md does not install {path}");
+    }
+}
+
 /// The lines of all shell blocks, continued lines joined.
 fn commands() -> Vec<(PathBuf, String)> {
     let mut commands = Vec::new();
