@@ -11,8 +11,9 @@ use rustix::process::{Pid, Signal, kill_process, set_child_subreaper};
 
 use crate::error::TaskError;
 
-/// How long a program may take to end when it is asked to.
-const GOODBYE: Duration = Duration::from_secs(10);
+/// How long a program may take to end when it is asked to: longer than the grace period of a handler that it has to stop,
+/// also on a machine that is busy with something else.
+const GOODBYE: Duration = Duration::from_secs(60);
 
 /// How much of a log is shown, in lines.
 const TAIL: usize = 30;
