@@ -6,6 +6,7 @@
 //!
 //! - [`check`], [`Runner::check`]: could it be run? Every refusal names the file, what was found and what is wanted.
 //! - [`Runner::start`]: writes the run down, then starts its keeper.
+//! - [`Run::reported`], [`Run::watch_reports`]: how far the handler says it is; [`report`] is what it says that with.
 //! - [`Run::stop`], [`Run::finish`]: TERM to the whole tree, KILL after the grace period; how it ended.
 //! - [`Runner::adopt`]: finds a run of an earlier life, its ending, or that there is nothing.
 
