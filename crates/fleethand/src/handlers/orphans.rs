@@ -51,7 +51,7 @@ impl Orphans {
         match runner.nameless() {
             Ok(nameless) => running.extend(nameless.into_iter().map(|run| (None, run))),
             Err(error) => {
-                tracing::error!("Handlers of earlier lives cannot be looked for: {}", Chain(&error))
+                tracing::error!("Handlers of earlier lives cannot be looked for: {}", Chain(&error));
             }
         }
         let orphans = running.into_iter().map(|(label, run)| Orphan { label, run, pidfd: None });
