@@ -11,6 +11,7 @@ use crate::document::Document;
 use crate::execution::{Execution, Retries};
 use crate::registry::{GroupName, Registry};
 use crate::rollout::{Pace, Schedule};
+use crate::runs::Runs;
 use crate::timers::{Alarm, Due};
 
 /// The states of a job. Deletion is immediate here, so that DELETION_IN_PROGRESS is never seen.
@@ -192,12 +193,12 @@ pub(crate) struct Job {
     pub(crate) reason_code: Option<String>,
     pub(crate) comment: Option<String>,
     pub(crate) counts: Counts,
-    pub(crate) executions: BTreeMap<ThingName, BTreeMap<ExecutionNumber, Execution>>,
+    pub(crate) executions: BTreeMap<ThingName, Runs>,
 }
 
 impl Job {
     pub(crate) fn execution(&self, thing: &ThingName, number: ExecutionNumber) -> Option<&Execution> {
-        self.executions.get(thing)?.get(&number)
+        self.executions.get(thing)?.get(number)
     }
 
     /// The alarms that belong to the job itself and not to one of its executions.
@@ -224,8 +225,7 @@ impl Job {
 
     /// The execution of a thing that requests without a number mean.
     pub(crate) fn newest(&self, thing: &ThingName) -> Option<(ExecutionNumber, &Execution)> {
-        let (number, execution) = self.executions.get(thing)?.last_key_value()?;
-        Some((*number, execution))
+        self.executions.get(thing)?.newest()
     }
 
     /// The executions in one of the given states.

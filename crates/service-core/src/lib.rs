@@ -23,6 +23,7 @@ mod notification;
 mod queue;
 mod registry;
 mod rollout;
+mod runs;
 mod s3;
 mod service;
 mod state;

@@ -36,7 +36,7 @@ impl Turn<'_> {
         let place = execution.place(id, number);
         job.counts.add(execution.status);
         job.notified += 1;
-        job.executions.entry(thing.clone()).or_default().insert(number, execution);
+        job.executions.entry(thing.clone()).or_default().push(number, execution);
         self.state.queues.entry(thing.clone()).or_default().put(&place, Part::Queued);
         self.changes.set_changed(thing);
     }
@@ -52,7 +52,7 @@ impl Turn<'_> {
         self.changes.before(self.state, thing);
         let State { jobs, queues, timers, .. } = &mut *self.state;
         let Some(job) = jobs.get_mut(id) else { return };
-        let Some(execution) = job.executions.get_mut(thing).and_then(|numbers| numbers.get_mut(&number))
+        let Some(execution) = job.executions.get_mut(thing).and_then(|numbers| numbers.get_mut(number))
         else {
             return;
         };
@@ -148,7 +148,7 @@ impl Turn<'_> {
         let State { jobs, queues, timers, .. } = &mut *self.state;
         let Some(job) = jobs.get_mut(id) else { return };
         let Some(numbers) = job.executions.get_mut(thing) else { return };
-        let Some(execution) = numbers.remove(&number) else { return };
+        let Some(execution) = numbers.remove(number) else { return };
         if numbers.is_empty() {
             job.executions.remove(thing);
         }
@@ -175,7 +175,7 @@ impl Turn<'_> {
         let Some(job) = self.state.jobs.get(id) else { return };
         let executions = job.executions.iter();
         let all: Vec<(ThingName, ExecutionNumber)> = executions
-            .flat_map(|(thing, numbers)| numbers.keys().map(|number| (thing.clone(), *number)))
+            .flat_map(|(thing, numbers)| numbers.iter().map(|(number, _)| (thing.clone(), *number)))
             .collect();
         for (thing, number) in all {
             self.drop_execution(id, &thing, number);

@@ -53,7 +53,7 @@ impl State {
                 self.timers.set(alarm);
             }
             for (thing, numbers) in &job.executions {
-                for (number, execution) in numbers {
+                for (number, execution) in numbers.iter() {
                     let queue = self.queues.entry(thing.clone()).or_default();
                     queue.put(&execution.place(id, *number), execution.part());
                     if let Some(alarm) = execution.alarm(thing, id, *number) {

@@ -1,5 +1,5 @@
 //! What a script would do, in Rust: `cargo xtask demo` shows a job run from end to end, `cargo xtask bench` measures
-//! it, `cargo xtask interop` lets clients of others and a service of others have a go. All build the two programs and
+//! it, `cargo xtask bench-fleet` measures the service under a fleet, `cargo xtask interop` lets clients of others and a service of others have a go. All build the two programs and
 //! start them as an operator would, in a temporary directory; nothing of the machine is touched, and nothing is left
 //! behind. `cargo xtask dist` builds the daemon for boards.
 
@@ -11,6 +11,7 @@ mod control;
 mod demo;
 mod dist;
 mod error;
+mod fleet;
 mod interop;
 mod interrupt;
 mod machine;
@@ -68,6 +69,8 @@ enum Task {
         #[command(flatten)]
         extent: reliability::Extent,
     },
+    /// Measures the local service as a fleet grows: memory for each device, time for each job.
+    BenchFleet(fleet::Arguments),
     /// Runs AWS's own clients against `fleethand-local`, and `fleethand` against another Jobs service.
     ///
     /// Needs python3 with venv, node with npm, and the MQTT clients of mosquitto; the rest is installed below the
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
             Task::Tutorial => tutorial::run(&interrupt),
             Task::Bench { quick, programs } => bench::run(quick, programs.as_deref(), &interrupt),
             Task::Reliability { extent } => reliability::run(&extent, &interrupt),
+            Task::BenchFleet(arguments) => fleet::run(&arguments, &interrupt),
             Task::Interop { only, arguments } => interop::run(only, &arguments, &interrupt),
             Task::Dist { targets } => dist::run(&targets),
         }
