@@ -159,3 +159,12 @@ async fn what_cannot_be_followed_is_refused_in_words() {
     }
     assert_eq!(desk.http("GET", "/_fleethand/else", "", "").await.status, 501);
 }
+
+#[tokio::test]
+async fn the_sample_in_the_repository_can_be_followed() {
+    let sample = include_str!("../../../config/local-faults.json");
+    let desk = Desk::new().await;
+    let answer = desk.http("PUT", "/_fleethand/faults", "", sample).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(acted(&desk).await.len() >= 5);
+}
