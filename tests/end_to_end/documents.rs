@@ -210,6 +210,34 @@ fn head_and_tail_show_how_an_output_begins_and_ends_and_how_long_it_was() {
     assert_eq!((execution.detail("stdout-bytes"), execution.detail("stderr-bytes")), ("1000010", "6"));
 }
 
+/// R6 of the Device Client: there a result whose words are refused is gone.
+#[test]
+fn a_service_that_refuses_the_words_gets_them_more_strictly_and_the_result_is_not_lost() {
+    let desk = Desk::start_strict(&[THING]);
+    let board = Board::new(&desk, THING);
+    let daemon = start(&board);
+    let script = "sh,-c,printf 'one\\n\\ttwo\\n'; exit 4";
+    desk.create_job(THING, "j", &command_document(script, &json!({})));
+    let execution = desk.wait_until_over(THING, "j");
+    assert_eq!(execution.status, "FAILED", "{execution:?}");
+    assert_eq!(execution.detail("stdout"), "one␊␉two␊");
+    assert_eq!(execution.detail("reason"), "Step 1 of 1 (n) exited with status: 4");
+    assert!(!daemon.log().contains("panicked"), "{}", daemon.log());
+}
+
+#[test]
+fn a_service_that_refuses_even_strict_words_gets_the_result_without_any() {
+    let desk = desk();
+    let board = Board::new(&desk, THING);
+    let _daemon = start(&board);
+    // The first update is IN_PROGRESS; the next two are the report, as it was written and more strictly.
+    desk.set_faults(json!({ "rules": [
+        { "topic": "+/update", "skip": 1, "count": 2, "action": { "reject": "InvalidRequest" } }] }));
+    desk.create_job(THING, "j", &command_document("echo,hello", &json!({})));
+    let execution = desk.wait_until_over(THING, "j");
+    assert_eq!((&*execution.status, execution.details.len()), ("SUCCEEDED", 0), "{execution:?}");
+}
+
 /// A board whose handlers say how they were called, and whose reports hold that without being asked.
 fn with_stand_ins() -> (Desk, Board) {
     let desk = desk();

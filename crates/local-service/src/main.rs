@@ -80,6 +80,9 @@ struct Trial {
     /// A clock that stands still until it is moved at /_fleethand/clock.
     #[arg(long)]
     virtual_clock: bool,
+    /// Refuse line ends and tabs in status details, as the published pattern of the API has it.
+    #[arg(long)]
+    strict_details: bool,
 }
 
 /// Why the service is not even tried to be started.
@@ -131,6 +134,7 @@ fn options(arguments: Serve) -> Result<Options, Box<dyn Error>> {
         (options.mqtt, options.also_mqtt) = (*first, others.to_vec());
     }
     (options.http, options.virtual_clock) = (http, trial.virtual_clock);
+    options.strict_details = trial.strict_details;
     (options.data, options.documents, options.policies) = (data_dir, documents, policies);
     if let Some(path) = trial.faults {
         let text =

@@ -31,6 +31,8 @@ pub struct Options {
     pub policies: Option<PathBuf>,
     /// A clock that stands still until it is moved: for tests that must not wait for minutes.
     pub virtual_clock: bool,
+    /// Whether line ends and tabs in status details are refused, as the published pattern of the API has it.
+    pub strict_details: bool,
     /// Faults from the beginning.
     pub faults: FaultPlan,
 }
@@ -51,6 +53,7 @@ impl Options {
             documents: None,
             policies: None,
             virtual_clock: false,
+            strict_details: false,
             faults: FaultPlan::default(),
         }
     }

@@ -19,17 +19,22 @@ pub(crate) struct Restored {
 }
 
 /// Opens a directory with state, or begins one. `objects`: what the URLs of presigned placeholders begin with.
-pub(crate) fn restore(directory: &Path, objects: String) -> Result<Restored, StoreError> {
+/// `strict_details`: as for [`Jobs::new`].
+pub(crate) fn restore(
+    directory: &Path,
+    objects: String,
+    strict_details: bool,
+) -> Result<Restored, StoreError> {
     let Found { mut store, snapshot, entries } = Store::open(directory)?;
     let mut hub = Hub::kept();
     let mut jobs = if let Some(snapshot) = snapshot {
         for entry in snapshot.sessions {
             hub.replay(entry);
         }
-        Jobs::restore(objects, &snapshot.service)
+        Jobs::restore(objects, strict_details, &snapshot.service)
             .map_err(|source| StoreError::Service { path: directory.to_owned(), source })?
     } else {
-        let jobs = Jobs::new(objects);
+        let jobs = Jobs::new(objects, strict_details);
         // The seed of its ids is part of it.
         store.replace(jobs.save()?, Vec::new())?;
         jobs

@@ -97,8 +97,13 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let (http_listener, http) = listen::bind(options.http, "HTTP").await?;
     let objects = format!("http://{http}{}", objects::PREFIX);
     let Restored { jobs, hub, store, latest } = match options.data {
-        Some(directory) => restore(&directory, objects)?,
-        None => Restored { jobs: Jobs::new(objects), hub: Hub::default(), store: None, latest: Millis(0) },
+        Some(directory) => restore(&directory, objects, options.strict_details)?,
+        None => Restored {
+            jobs: Jobs::new(objects, options.strict_details),
+            hub: Hub::default(),
+            store: None,
+            latest: Millis(0),
+        },
     };
     let clock = if options.virtual_clock { Clock::held(latest) } else { Clock::real() };
     let documents = Documents::new(options.documents);

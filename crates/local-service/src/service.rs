@@ -14,16 +14,21 @@ use crate::jobs::{ControlAnswer, DeviceAnswer, JobsTap, Plane, Publication, Refu
 pub(crate) struct Jobs(Service);
 
 impl Jobs {
-    /// Without things and jobs. `documents`: what the URLs of presigned placeholders begin with.
-    pub(crate) fn new(documents: String) -> Self {
+    /// Without things and jobs. `documents`: what the URLs of presigned placeholders begin with; `strict_details`: whether
+    /// status details are held to the letter of the API.
+    pub(crate) fn new(documents: String, strict_details: bool) -> Self {
         // Ids of things and events shall differ between two runs; each `RandomState` has keys of its own.
         let seed = RandomState::new().hash_one(0);
-        Self(Service::new(Settings { seed, documents, ..Settings::default() }))
+        Self(Service::new(Settings { seed, documents, strict_details, ..Settings::default() }))
     }
 
     /// As it was saved.
-    pub(crate) fn restore(documents: String, saved: &RawValue) -> Result<Self, InvalidState> {
-        let settings = Settings { documents, ..Settings::default() };
+    pub(crate) fn restore(
+        documents: String,
+        strict_details: bool,
+        saved: &RawValue,
+    ) -> Result<Self, InvalidState> {
+        let settings = Settings { documents, strict_details, ..Settings::default() };
         Service::restore(settings, saved.get().as_bytes()).map(Self)
     }
 }

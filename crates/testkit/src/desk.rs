@@ -50,9 +50,24 @@ impl Desk {
         Self::start_with(things, &["localhost"], Validity::Long)
     }
 
+    /// Starts a service that refuses line ends and tabs in status details, as the published pattern has it.
+    #[must_use]
+    pub fn start_strict(things: &[&str]) -> Self {
+        Self::start_as(things, &["localhost"], Validity::Long, |options| options.strict_details = true)
+    }
+
     /// Starts a service whose certificate is for these hosts and as valid as asked for.
     #[must_use]
     pub fn start_with(things: &[&str], hosts: &[&str], validity: Validity) -> Self {
+        Self::start_as(things, hosts, validity, |_| ())
+    }
+
+    fn start_as(
+        things: &[&str],
+        hosts: &[&str],
+        validity: Validity,
+        change: impl FnOnce(&mut Options),
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -63,6 +78,7 @@ impl Desk {
             things.iter().map(|name| ThingName::try_from(*name).expect("the test names a thing")).collect();
         let server = authority.server(hosts, validity).expect("a certificate can be made");
         let mut options = Options::new(authority.certificate().to_owned(), server, things);
+        change(&mut options);
         let running = runtime.block_on(start(options.clone())).expect("the service starts");
         // The next life of the service is to be found in the same place.
         options.mqtt = running.mqtt;
