@@ -205,7 +205,7 @@ async fn next_of(runs: &mut Vec<Held>) -> Event {
         };
         match happened {
             Some((index, Happened::Ended)) => return end(runs.swap_remove(index)),
-            Some((index, Happened::Reported)) => runs[index].take_note().await,
+            Some((index, Happened::Reported(read))) => runs[index].take_note(read),
             None => {}
         }
     }

@@ -4,6 +4,7 @@
 //! The only unsafe code of the daemon stands here, because the runtime has no safe way to watch a descriptor of
 //! a kind that it does not know.
 
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
@@ -33,14 +34,25 @@ impl Readiness {
         self.0.poll_read_ready(context).map(drop)
     }
 
-    /// Reads, as soon as there is something. Safe to cancel: then nothing has been read.
-    pub(crate) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Reads, if there is something. What was there and has been read meanwhile is not waited for by whoever only wants
+    /// to look: that is pending, as nothing is.
+    pub(crate) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
-            let mut ready = self.0.readable().await?;
+            let Poll::Ready(ready) = self.0.poll_read_ready(context) else { return Poll::Pending };
+            let mut ready = match ready {
+                Ok(ready) => ready,
+                Err(error) => return Poll::Ready(Err(error)),
+            };
+            // An error means that it is not ready any more: the runtime has been told, and is asked again.
             if let Ok(result) = ready.try_io(|fd| Ok(rustix::io::read(fd, &mut *buffer)?)) {
-                return result;
+                return Poll::Ready(result);
             }
         }
+    }
+
+    /// Reads, as soon as there is something. Safe to cancel: then nothing has been read.
+    pub(crate) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        poll_fn(|context| self.poll_read(context, buffer)).await
     }
 }
 
@@ -70,5 +82,16 @@ mod tests {
         assert_eq!(readiness.read(&mut buffer).await.unwrap(), 1);
         let mut reading = pin!(readiness.read(&mut buffer));
         assert!(reading.as_mut().poll(&mut nobody).is_pending());
+    }
+
+    #[tokio::test]
+    async fn what_has_been_read_is_not_there_any_more() {
+        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+        let readiness = Readiness::watch(read).unwrap();
+        rustix::io::write(&write, b"x").unwrap();
+        let mut buffer = [0; 8];
+        assert_eq!(readiness.read(&mut buffer).await.unwrap(), 1);
+        let mut nobody = Context::from_waker(Waker::noop());
+        assert!(readiness.poll_read(&mut nobody, &mut buffer).is_pending());
     }
 }

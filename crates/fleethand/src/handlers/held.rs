@@ -1,6 +1,7 @@
 //! A run in hand: what is waited for with it, its end and the reports of its handler.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::task::{Context, Poll};
 
 use agent_core::{Progress, RunId};
@@ -33,12 +34,12 @@ enum Reports {
 }
 
 /// What has happened to a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Happened {
     /// Its keeper is gone.
     Ended,
-    /// Its handler has reported something.
-    Reported,
+    /// Its handler has reported something; that has been read, unless it is an error.
+    Reported(io::Result<usize>),
 }
 
 impl Held {
@@ -78,17 +79,18 @@ impl Held {
             return Poll::Ready(Happened::Ended);
         }
         match &self.reports {
-            Reports::Watched { watch, .. } if watch.poll_readable(context).is_ready() => {
-                Poll::Ready(Happened::Reported)
+            // Nothing here waits for a report alone: the end may come first.
+            Reports::Watched { watch, .. } => {
+                watch.poll_read(context, &mut [0; 4096]).map(Happened::Reported)
             }
-            Reports::Watched { .. } | Reports::Unwatched | Reports::Unheard => Poll::Pending,
+            Reports::Unwatched | Reports::Unheard => Poll::Pending,
         }
     }
 
-    /// Takes note that the handler has reported. Safe to cancel.
-    pub(super) async fn take_note(&mut self) {
-        let Reports::Watched { watch, unread } = &mut self.reports else { return };
-        match watch.read(&mut [0; 4096]).await {
+    /// Takes note that the handler has reported.
+    pub(super) fn take_note(&mut self, read: io::Result<usize>) {
+        let Reports::Watched { unread, .. } = &mut self.reports else { return };
+        match read {
             Ok(_) => *unread = true,
             Err(error) => {
                 tracing::warn!(run = %self.id, %error, "What the handler reports is heard at its end only");
