@@ -5,6 +5,7 @@ use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jobs_protocol::ThingName;
 use mqtt_link::{InvalidSettings, Settings, TlsMaterial, TlsMaterialError};
@@ -14,6 +15,8 @@ use crate::cli::Flags;
 
 const CONFIGURATION: &str = "fleethand.conf";
 const MQTT_PORT: u16 = 8883;
+/// Between two attempts to connect: one person waits for it, not a fleet.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Where `fleethand-local serve` listens unless it is told otherwise.
 const LOCAL_HTTP: &str = "http://127.0.0.1:8080";
 /// The variable by which all AWS clients find another `iot` service.
@@ -127,6 +130,7 @@ impl Place {
         let client_id = self.client_id.clone().unwrap_or_else(|| client_id(thing, random));
         let mut settings = Settings::new(endpoint, self.port.unwrap_or(MQTT_PORT), client_id, tls);
         settings.seed = random;
+        settings.backoff.cap = LONGEST_WAIT;
         settings.check()?;
         Ok(settings)
     }

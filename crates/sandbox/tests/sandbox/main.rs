@@ -9,8 +9,9 @@ mod terminal;
 mod transcript;
 mod walk_through;
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use serde_json::Value;
 use testkit::{Board, Desk};
@@ -67,6 +68,16 @@ fn bare_sandbox() -> Command {
         // Nobody is asked for credentials over the network.
         .env("AWS_EC2_METADATA_DISABLED", "true");
     command
+}
+
+/// Waits until a program has ended.
+fn ending(child: &mut Child) -> ExitStatus {
+    let child = RefCell::new(child);
+    testkit::eventually(
+        "the program's end",
+        || "it runs".to_owned(),
+        || child.borrow_mut().try_wait().unwrap(),
+    )
 }
 
 /// What one command has left.

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use crate::transcript::{Said, Transcript, names};
-use crate::{Place, THING};
+use crate::{Place, THING, ending};
 
 #[test]
 fn run_pending_takes_one_job_after_the_other_and_reports_progress() {
@@ -137,7 +137,7 @@ fn a_session_that_nobody_reads_ends() {
     let mut input = child.stdin.take().unwrap();
     // An error says that it has ended already.
     let _ = writeln!(input, "help");
-    assert_eq!(child.wait().unwrap().code(), Some(1), "its input is still open");
+    assert_eq!(ending(&mut child).code(), Some(1), "its input is still open");
 }
 
 /// A process that ends with the test.

@@ -3,14 +3,14 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use testkit::eventually;
 
-use crate::{Place, THING};
+use crate::{Place, THING, ending};
 
 const ROWS: NonZeroU16 = NonZeroU16::new(40).unwrap();
 const COLUMNS: NonZeroU16 = NonZeroU16::new(240).unwrap();
@@ -47,8 +47,7 @@ fn what_the_service_tells_appears_above_the_line_that_is_being_typed() {
     terminal.keys(&format!("update-job-execution Job1 SUCCEEDED{ENTER}"));
     terminal.shows("UpdateJobExecutionResponse: {");
     assert_eq!(place.desk.execution(THING, "Job1").status, "SUCCEEDED");
-    terminal.keys(CTRL_D);
-    assert!(terminal.end().success());
+    terminal.ends_at(CTRL_D);
 }
 
 #[test]
@@ -64,8 +63,7 @@ fn tab_completes_commands_job_ids_and_statuses() {
     terminal.keys(&format!(" REJ{TAB}{ENTER}"));
     terminal.shows("UpdateJobExecutionResponse: {");
     assert_eq!(place.desk.execution(THING, "a-long-name-for-a-job").status, "REJECTED");
-    terminal.keys(&format!("quit{ENTER}"));
-    assert!(terminal.end().success());
+    terminal.ends_at(&format!("quit{ENTER}"));
 }
 
 #[test]
@@ -75,10 +73,11 @@ fn history_reaches_back_into_earlier_sessions() {
     terminal.shows_prompt_with("");
     terminal.keys(&format!("list-jobs --status COMPLETED{ENTER}"));
     terminal.shows("ListJobsResponse: {");
+    terminal.shows_prompt_with("");
     terminal.keys(&format!("nonsense{ENTER}"));
     terminal.shows("Error: unknown command `nonsense`");
-    terminal.keys(CTRL_D);
-    assert!(terminal.end().success(), "a mistake that was told to a person is no failure of the session");
+    // A mistake that was told to a person is no failure of the session.
+    terminal.ends_at(CTRL_D);
 
     let mut terminal = Terminal::start(&mut place.sandbox([""; 0]));
     terminal.shows_prompt_with("");
@@ -88,8 +87,7 @@ fn history_reaches_back_into_earlier_sessions() {
     terminal.shows_prompt_with("list-jobs --status COMPLETED");
     terminal.keys(ENTER);
     terminal.shows("ListJobsResponse: {");
-    terminal.keys(CTRL_D);
-    assert!(terminal.end().success());
+    terminal.ends_at(CTRL_D);
 }
 
 /// A program at a terminal of its own.
@@ -148,9 +146,12 @@ impl Terminal {
         eventually(&format!("the prompt with `{typed}`"), || self.lines().join("\n"), found);
     }
 
-    /// Waits until the program has ended.
-    fn end(mut self) -> ExitStatus {
-        self.child.wait().unwrap()
+    /// Types this at an empty prompt, and waits until the program has ended well. Between two prompts a terminal has a mind of
+    /// its own about control characters.
+    fn ends_at(mut self, keys: &str) {
+        self.shows_prompt_with("");
+        self.keys(keys);
+        assert!(ending(&mut self.child).success());
     }
 }
 

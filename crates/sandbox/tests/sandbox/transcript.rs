@@ -7,6 +7,8 @@ use std::sync::mpsc::{Receiver, channel};
 use serde_json::Value;
 use testkit::PATIENCE;
 
+use crate::ending;
+
 /// Something that a session has said.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Said {
@@ -102,7 +104,7 @@ impl Transcript {
     /// Ends the input.
     pub(crate) fn end(mut self) -> (ExitStatus, Vec<Said>) {
         self.input = None;
-        let status = self.child.wait().unwrap();
+        let status = ending(&mut self.child);
         let mut rest = Vec::new();
         while let Ok(line) = self.lines.recv() {
             rest.push(Said::Note(line));
