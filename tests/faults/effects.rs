@@ -25,6 +25,8 @@ struct Case {
     status: &'static str,
     /// What the report says, in part.
     reason: &'static str,
+    /// Facts that the report has.
+    facts: &'static [(&'static str, &'static str)],
     /// What its steps write down when they run.
     runs: &'static [&'static str],
     /// Whether the operator cancels it once its handler runs.
@@ -37,6 +39,7 @@ const ENDS_WELL: Case = Case {
     document: String::new(),
     status: "SUCCEEDED",
     reason: "exited with status: 0",
+    facts: &[],
     runs: &["first"],
     cancelled: false,
     least: 8,
@@ -85,6 +88,13 @@ fn a_handler_beyond_its_limit_is_stopped_and_reported_as_that() {
 }
 
 #[test]
+fn the_last_that_a_handler_reports_while_it_runs_is_in_the_report() {
+    let document = flat("reporting", &[]);
+    let facts = &[("progress", "part 3"), ("size", "30")];
+    each_effect_is_the_last(&Case { document, facts, least: 10, ..ENDS_WELL });
+}
+
+#[test]
 fn a_cancelled_job_is_stopped_and_stays_cancelled() {
     let document = flat("patient", &[]);
     let case = Case { document, status: "CANCELED", reason: "", cancelled: true, ..ENDS_WELL };
@@ -118,6 +128,13 @@ fn board(desk: &Desk, thing: &str) -> Board {
     let mut board = Board::new(desk, thing);
     board.configure("jobs", "handlers", json!({ "slow": { "timeout-seconds": 1 } }));
     install(&board, "note", "echo \"$1\" >>{board}/runs\nexit \"$2\"");
+    board.configure("jobs", "progress-seconds", json!(1));
+    let report = "echo \"part $part\" >&$HANDLER_PROGRESS_FD\necho \"size=${part}0\" >&$HANDLER_PROGRESS_FD\nsleep 0.6";
+    install(
+        &board,
+        "reporting",
+        &format!("echo first >>{{board}}/runs\nfor part in 1 2 3; do\n{report}\ndone"),
+    );
     install(&board, "slow", "echo first >>{board}/runs\nexec sleep 600");
     install(&board, "patient", "echo first >>{board}/runs\nwhile [ -d {board} ]; do sleep 0.02; done");
     board
@@ -198,6 +215,9 @@ impl Job<'_> {
         let ended = self.execution(&self.id);
         assert_eq!(ended.status, self.case.status, "{}", self.tell());
         assert!(ended.detail("reason").contains(self.case.reason), "{}", self.tell());
+        for (name, value) in self.case.facts {
+            assert_eq!(ended.detail(name), *value, "{}", self.tell());
+        }
         assert_eq!(self.execution(&self.next).status, "SUCCEEDED", "{}", self.tell());
         let expected: Vec<_> = self.case.runs.iter().copied().chain(["next"]).collect();
         assert_eq!(lines(&self.board, "runs"), expected, "{}", self.tell());

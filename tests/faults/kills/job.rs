@@ -45,7 +45,11 @@ pub(super) fn install_handlers(board: &Board) {
     install(
         board,
         "work",
-        &format!("{}\nsleep \"$1\"\necho \"output of $JOB_ID\"\n{}\nexit \"$2\"", note("begin"), note("end")),
+        &format!(
+            "{}\necho \"at work on $JOB_ID\" >&$HANDLER_PROGRESS_FD\nsleep \"$1\"\necho \"output of $JOB_ID\"\n{}\nexit \"$2\"",
+            note("begin"),
+            note("end")
+        ),
     );
     let wait = "while [ -d {board} ]; do sleep 0.02; done";
     install(board, "patient", &format!("{}\n{wait}\n{}", note("begin"), note("end")));
@@ -110,6 +114,9 @@ impl Job {
             }
             if self.kind != Kind::Cancelled && over != all {
                 return Err(format!("these steps came to their end: {over:?}"));
+            }
+            if self.kind == Kind::Good && ended.detail("progress") != format!("at work on {}", self.id) {
+                return Err("what it reported while it ran was lost".to_owned());
             }
             let output = format!("output of {}\n", self.id);
             if self.kind == Kind::Good && ended.detail("stdout") != output {
