@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from support.local import group_arn, thing_arn
+from support.local import ARN, group_arn, thing_arn
 
 
 def test_a_thing_is_created_described_and_deleted(iot, fresh):
@@ -52,6 +52,51 @@ def test_a_thing_is_deleted_in_the_version_that_is_expected(iot, fresh):
     with pytest.raises(iot.exceptions.VersionConflictException):
         iot.delete_thing(thingName=thing, expectedVersion=2)
     iot.delete_thing(thingName=thing, expectedVersion=1)
+
+
+def test_a_thing_is_updated_in_the_version_that_is_expected(iot, fresh):
+    thing = fresh.thing()
+    iot.update_thing(thingName=thing, attributePayload={"attributes": {"a": "b"}}, expectedVersion=1)
+    described = iot.describe_thing(thingName=thing)
+    assert (described["attributes"], described["version"]) == ({"a": "b"}, 2)
+    iot.update_thing(thingName=thing, attributePayload={"attributes": {"c": "d"}, "merge": True})
+    assert iot.describe_thing(thingName=thing)["attributes"] == {"a": "b", "c": "d"}
+    iot.update_thing(thingName=thing, attributePayload={"attributes": {"e": "f"}})
+    assert iot.describe_thing(thingName=thing)["attributes"] == {"e": "f"}
+    with pytest.raises(iot.exceptions.VersionConflictException):
+        iot.update_thing(thingName=thing, attributePayload={"attributes": {}}, expectedVersion=1)
+    with pytest.raises(iot.exceptions.ResourceNotFoundException):
+        iot.update_thing(thingName="nobody", attributePayload={"attributes": {}})
+
+
+def test_the_groups_of_a_thing_are_updated_at_once(iot, fresh):
+    thing, [one, two, three] = fresh.thing(), [fresh.group() for _ in range(3)]
+    iot.update_thing_groups_for_thing(thingName=thing, thingGroupsToAdd=[one, two])
+    iot.update_thing_groups_for_thing(thingName=thing, thingGroupsToAdd=[three], thingGroupsToRemove=[one])
+    groups = iot.list_thing_groups_for_thing(thingName=thing)["thingGroups"]
+    assert {entry["groupName"] for entry in groups} == {two, three}
+    with pytest.raises(iot.exceptions.ResourceNotFoundException):
+        iot.update_thing_groups_for_thing(thingName=thing, thingGroupsToAdd=["nobody"])
+
+
+def test_a_job_is_tagged_and_untagged(iot, fresh):
+    job = fresh.job(fresh.thing(), tags=[{"Key": "team", "Value": "north"}])
+    arn = f"{ARN}:job/{job}"
+    assert iot.list_tags_for_resource(resourceArn=arn)["tags"] == [{"Key": "team", "Value": "north"}]
+    iot.tag_resource(resourceArn=arn, tags=[{"Key": "team", "Value": "south"}, {"Key": "cost", "Value": ""}])
+    tags = {tag["Key"]: tag["Value"] for tag in iot.list_tags_for_resource(resourceArn=arn)["tags"]}
+    assert tags == {"team": "south", "cost": ""}
+    iot.untag_resource(resourceArn=arn, tagKeys=["team"])
+    assert [tag["Key"] for tag in iot.list_tags_for_resource(resourceArn=arn)["tags"]] == ["cost"]
+    nothing = f"{ARN}:job/nothing"
+    calls = [
+        lambda: iot.list_tags_for_resource(resourceArn=nothing),
+        lambda: iot.tag_resource(resourceArn=nothing, tags=[{"Key": "a", "Value": "b"}]),
+        lambda: iot.untag_resource(resourceArn=nothing, tagKeys=["a"]),
+    ]
+    for call in calls:
+        with pytest.raises(iot.exceptions.ResourceNotFoundException):
+            call()
 
 
 def test_things_are_listed_by_attribute(iot, fresh):
