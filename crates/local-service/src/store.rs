@@ -192,6 +192,12 @@ impl Store {
         Ok(())
     }
 
+    /// As if the journal's file were full, so that the next entry begins another.
+    #[cfg(test)]
+    pub(crate) fn fill(&mut self) {
+        self.written[0] = SEGMENT;
+    }
+
     /// Whether a new snapshot is due: the journal is longer than the last one, so that snapshots cost no more than entries.
     pub(crate) fn wants_snapshot(&self) -> bool {
         self.written[1] > self.snapshot.max(LEAST_JOURNAL)

@@ -63,6 +63,37 @@ async fn the_services_deadline_is_kept_and_its_messages_go_out() {
     run.await.unwrap().unwrap();
 }
 
+#[test]
+fn nothing_is_answered_before_it_is_saved_and_nothing_that_cannot_be_saved() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let mut desk = Desk::with(16, Some(crate::store::Store::open(&data).unwrap().store));
+    let call = |desk: &mut Desk| {
+        let (answer, outcome) = oneshot::channel();
+        let (plane, operation, params) = (Plane::Control, "CreateThing".to_owned(), json!({}));
+        desk.engine.on_event(Event::Call { plane, operation, params, answer }, Millis::now());
+        outcome
+    };
+    let mut saved = call(&mut desk);
+    assert!(saved.try_recv().is_err(), "not before it is saved");
+    desk.engine.flush().unwrap();
+    assert_eq!(saved.try_recv().unwrap(), Ok(json!({})));
+
+    // The next entry needs a new file, and there is no directory for it any more.
+    std::fs::rename(&data, directory.path().join("elsewhere")).unwrap();
+    std::fs::write(&data, "").unwrap();
+    desk.engine.store.as_mut().unwrap().fill();
+    let mut lost = call(&mut desk);
+    assert!(desk.engine.flush().is_err());
+    assert!(lost.try_recv().is_err(), "what is not saved is not answered");
+    drop(desk);
+    let entries = crate::store::Store::open(&directory.path().join("elsewhere")).unwrap().entries;
+    assert!(
+        matches!(&entries[..], [Entry::Call { operation, .. }] if operation == "CreateThing"),
+        "{entries:?}"
+    );
+}
+
 /// Answers every request, and tells everybody twice.
 #[derive(Default)]
 struct Echo {
@@ -117,12 +148,16 @@ struct Desk {
 
 impl Desk {
     fn new(queue: usize) -> Self {
+        Self::with(queue, None)
+    }
+
+    fn with(queue: usize, store: Option<Store>) -> Self {
         let (mut engine, events) = Engine::new(Parts {
             hub: Hub::default(),
             jobs: Echo::default(),
             faults: Faults::default(),
             clock: Clock::real(),
-            store: None,
+            store,
             documents: Documents::default(),
         });
         let (sender, out) = mpsc::channel(queue);

@@ -52,8 +52,9 @@ pub(super) fn run(
     extent: &Extent,
     interrupt: &Interrupt,
 ) -> Result<Report, TaskError> {
+    // Each half of it has the whole budget.
+    let over = |begin: Instant| extent.budget.is_some_and(|budget| begin.elapsed() > budget);
     let begin = Instant::now();
-    let over = || extent.budget.is_some_and(|budget| begin.elapsed() > budget);
     let mut fleet = Fleet::new(subject.mqtt, subject.tls.clone())?;
     let mut report =
         Report { name: subject.name.clone(), devices: Vec::new(), jobs: Vec::new(), cut_short: false };
@@ -82,18 +83,19 @@ pub(super) fn run(
             worked: None,
         });
         connected = wanted;
-        if over() {
+        if over(begin) {
             report.cut_short = true;
             break;
         }
     }
+    let begin = Instant::now();
     let mut created = 0;
     for step in 1..=STEPS {
         let wanted = extent.jobs * step / STEPS;
         let (before, processor) = (subject.resident()?, subject.processor());
         let (mut latencies, mut notified) = (Vec::new(), Vec::new());
         let first = created;
-        while created < wanted && !over() {
+        while created < wanted && !over(begin) {
             interrupt.check()?;
             let sent = Instant::now();
             subject.create_job(&format!("job-{created}"), &thing(created % connected))?;
@@ -106,9 +108,15 @@ pub(super) fn run(
             created += 1;
         }
         let count = created - first;
+        if count == 0 {
+            report.cut_short = true;
+            break;
+        }
         let resident = subject.resident()?;
         let processor = micros(subject.processor() - processor, count);
-        let worked = work(&fleet, interrupt, connected)?;
+        // Those that have just been given a job.
+        let busy = (first..created).map(|n| n % connected).take(WORKED.min(connected));
+        let worked = work(&fleet, interrupt, busy)?;
         report.jobs.push(Row {
             count: created,
             resident,
@@ -127,9 +135,13 @@ pub(super) fn run(
 }
 
 /// Lets devices work off a job each, one after another, and takes their times.
-fn work(fleet: &Fleet, interrupt: &Interrupt, devices: usize) -> Result<Vec<Duration>, TaskError> {
+fn work(
+    fleet: &Fleet,
+    interrupt: &Interrupt,
+    devices: impl Iterator<Item = usize>,
+) -> Result<Vec<Duration>, TaskError> {
     let mut times = Vec::new();
-    for n in 0..WORKED.min(devices) {
+    for n in devices {
         fleet.work(n);
         times.push(wait(fleet, interrupt, |told| match told {
             Told::Worked(time) => Some(time),
