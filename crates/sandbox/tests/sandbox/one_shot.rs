@@ -1,5 +1,8 @@
 //! One command each, as a script uses it.
 
+use std::fs;
+use std::path::Path;
+
 use serde_json::json;
 
 use crate::{Outcome, Place, THING, bare_sandbox};
@@ -63,30 +66,69 @@ fn flags_alone_are_enough_and_win_over_a_configuration() {
 
 #[test]
 fn a_directory_of_init_is_all_that_it_takes() {
-    let desk = tempfile::tempdir().unwrap();
-    let thing = |name: &str| Some(name.parse().unwrap());
-    for name in ["first", "second"] {
-        let options = local_service::pki::InitOptions {
-            directory: desk.path().to_owned(),
-            thing: thing(name),
-            hosts: Vec::new(),
-            port: 1,
-        };
-        local_service::pki::init(&options).unwrap();
-    }
-    let options = local_service::Options::of_directory(desk.path()).unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let service = runtime.block_on(local_service::start(options)).unwrap();
-    let (mqtt, http) = (service.mqtt.port().to_string(), format!("http://{}", service.http));
-    // The ports are other than the usual ones, so that tests can run side by side.
-    let run = |arguments: &[&str]| {
-        let mut command = bare_sandbox();
-        command.arg("--config-file").arg(desk.path()).args(["--port", &mqtt, "--control-endpoint", &http]);
-        Outcome::of(command.args(arguments))
+    let desk = Init::start(&["first", "second"], None);
+    desk.run(&["create-job", "Job1", "{}"]).json();
+    let queued = |outcome: Outcome| outcome.json()["queuedJobs"].as_array().unwrap().len();
+    assert_eq!(queued(desk.run(&["get-pending-job-executions"])), 1, "the first thing is meant");
+    assert_eq!(queued(desk.run(&["--thing-name", "second", "get-pending-job-executions"])), 0);
+}
+
+#[test]
+fn the_policy_that_is_shipped_for_the_sandbox_is_enough_for_it_and_the_agents_is_not() {
+    let policies = tempfile::tempdir().unwrap();
+    let force = |shipped: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/policies").join(shipped);
+        let policy = fs::read_to_string(path).unwrap().replace("THING", THING);
+        fs::write(policies.path().join(format!("{THING}.json")), policy).unwrap();
     };
-    run(&["create-job", "Job1", "{}"]).json();
-    let ids = |outcome: Outcome| outcome.json()["queuedJobs"].as_array().unwrap().len();
-    assert_eq!(ids(run(&["get-pending-job-executions"])), 1, "the first thing is meant");
-    assert_eq!(ids(run(&["--thing-name", "second", "get-pending-job-executions"])), 0);
-    drop(service);
+    force("sandbox-device.json");
+    let desk = Init::start(&[THING], Some(policies.path()));
+    desk.run(&["create-job", "Job1", "{}"]).json();
+    desk.run(&["--events", "get-pending-job-executions"]).json();
+    desk.run(&["describe-job-execution", "Job1"]).json();
+    let ran = desk.run(&["run-pending", "--once", "--seconds", "0"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+
+    let refused = desk.run(&["--client-id", THING, "get-pending-job-executions"]);
+    assert!(refused.error(1).starts_with("not connected: "), "{}", refused.err);
+    force("agent.json");
+    let refused = desk.run(&["get-pending-job-executions"]);
+    assert!(refused.error(1).starts_with("not connected: "), "{}", refused.err);
+}
+
+/// What `fleethand-local init` makes, and a service for it.
+struct Init {
+    desk: tempfile::TempDir,
+    service: local_service::Running,
+    /// Last, since the service ends in it.
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Init {
+    fn start(things: &[&str], policies: Option<&Path>) -> Self {
+        let desk = tempfile::tempdir().unwrap();
+        for thing in things {
+            let options = local_service::pki::InitOptions {
+                directory: desk.path().to_owned(),
+                thing: Some(thing.parse().unwrap()),
+                hosts: Vec::new(),
+                port: 1,
+            };
+            local_service::pki::init(&options).unwrap();
+        }
+        let mut options = local_service::Options::of_directory(desk.path()).unwrap();
+        options.policies = policies.map(Path::to_owned);
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let service = runtime.block_on(local_service::start(options)).unwrap();
+        Self { desk, service, _runtime: runtime }
+    }
+
+    /// Runs one command. The ports are other than the usual ones, so that tests can run side by side.
+    fn run(&self, arguments: &[&str]) -> Outcome {
+        let mut command = bare_sandbox();
+        command.arg("--config-file").arg(self.desk.path());
+        command.args(["--port", &self.service.mqtt.port().to_string()]);
+        command.args(["--control-endpoint", &format!("http://{}", self.service.http)]);
+        Outcome::of(command.args(arguments))
+    }
 }
