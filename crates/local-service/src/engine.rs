@@ -7,6 +7,7 @@
 mod deferred;
 mod disturbed;
 mod management;
+mod outgoing;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -319,75 +320,6 @@ impl<T: JobsTap> Engine<T> {
     fn send_publication(&mut self, message: &Publication, now: Millis) {
         let effects = self.hub.publish(&message.topic, message.payload.clone(), now);
         self.perform(effects, now);
-    }
-
-    /// Notes what changes the state, if state is kept.
-    fn keep(&mut self, entry: impl FnOnce() -> Entry) {
-        if self.store.is_some() {
-            self.unsaved.push(entry());
-        }
-    }
-
-    /// Saves what has changed.
-    fn save(&mut self) -> Result<(), StoreError> {
-        let Some(store) = &mut self.store else { return Ok(()) };
-        self.unsaved.extend(self.hub.take_kept().into_iter().map(Entry::Session));
-        if self.unsaved.is_empty() {
-            return Ok(());
-        }
-        store.append(&self.unsaved)?;
-        self.unsaved.clear();
-        if store.wants_snapshot() {
-            store.replace(self.jobs.save()?, self.hub.save())?;
-        }
-        Ok(())
-    }
-
-    /// Saves what has changed, and lets go out what follows from it.
-    pub(crate) fn flush(&mut self) -> Result<(), StoreError> {
-        loop {
-            self.save()?;
-            if self.outbox.is_empty() {
-                return Ok(());
-            }
-            for out in std::mem::take(&mut self.outbox) {
-                match out {
-                    Out::Packet(connection, packet) => self.send(connection, packet),
-                    Out::Close(connection) => {
-                        self.peers.remove(&connection);
-                    }
-                    Out::Cut(connection) => self.drop_peer(connection),
-                    Out::Answer(answer, outcome) => {
-                        if answer.send(outcome).is_err() {
-                            tracing::debug!("A caller went away before the answer");
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    fn send(&mut self, to: ConnectionId, packet: Sent) {
-        let Some(peer) = self.peers.get(&to) else { return };
-        match peer.out.try_send(packet) {
-            // Closed: the connection's own end is on its way to us as an event.
-            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                tracing::warn!(connection = to.0, "A client that does not read is dropped");
-                self.drop_peer(to);
-                let now = self.clock.now();
-                let effects = self.hub.on_gone(to, now);
-                self.perform(effects, now);
-            }
-        }
-    }
-
-    fn drop_peer(&mut self, connection: ConnectionId) {
-        if let Some(peer) = self.peers.remove(&connection)
-            && peer.cut.send(()).is_err()
-        {
-            tracing::debug!(connection = connection.0, "It was gone already");
-        }
     }
 }
 
