@@ -68,6 +68,9 @@ pub struct Step {
     pub allow_std_err: Option<u64>,
     /// Whether the job goes on although this step failed.
     pub ignore_step_failure: bool,
+    /// How many seconds it may take at most, if the document says (`timeoutSeconds`, a member of our own). The
+    /// device's own limit holds all the same.
+    pub timeout_seconds: Option<u64>,
 }
 
 /// What a step runs.

@@ -323,11 +323,14 @@ impl Agent {
         }
     }
 
-    /// How long a step of the execution in hand may run.
+    /// How long a step of the execution in hand may run: as long as the operator allows, or less if its document says.
     pub(super) fn limit_of(&self, step: u32) -> Duration {
         let Work::Busy(execution) = &self.work else { return self.settings.step_timeout };
-        let step = execution.document.as_ref().and_then(|document| step_at(document, step));
-        step.and_then(|step| self.settings.policy_of(step).timeout).unwrap_or(self.settings.step_timeout)
+        let Some(step) = execution.document.as_ref().and_then(|document| step_at(document, step)) else {
+            return self.settings.step_timeout;
+        };
+        let allowed = self.settings.policy_of(step).timeout.unwrap_or(self.settings.step_timeout);
+        step.timeout_seconds.map_or(allowed, |asked| allowed.min(Duration::from_secs(asked)))
     }
 
     /// Whether a run that has ended is followed by another attempt at its step.

@@ -189,6 +189,22 @@ fn a_handler_knows_what_it_is_run_for_and_how_long_it_may_run() {
 }
 
 #[test]
+fn a_document_can_ask_for_less_time_and_not_for_more() {
+    let limit = |asked: u64| {
+        let flat = json!({"operation": "hello", "timeoutSeconds": asked});
+        let own = Settings { step_timeout: seconds(600), ..settings() };
+        let bench = Bench::running_with(own.clone(), &flat);
+        let in_steps = Bench::running_with(own, &steps(&[json!({"timeoutSeconds": asked})]));
+        assert_eq!(bench.started[0].time_limit, in_steps.started[0].time_limit);
+        let minutes = bench.started[0].time_limit.as_secs().div_ceil(60) + 15;
+        assert_eq!(bench.update()["stepTimeoutInMinutes"], minutes, "so does the timer of the service");
+        bench.started[0].time_limit
+    };
+    assert_eq!((limit(20), limit(600), limit(86_400)), (seconds(20), seconds(600), seconds(600)));
+    assert_eq!(limit(u64::MAX), seconds(600));
+}
+
+#[test]
 fn the_user_is_an_argument_of_handlers_in_the_form_for_which_the_operator_wants_it() {
     let given = |settings: Settings, document: &Value| {
         Bench::running_with(settings, document).started[0].user_argument

@@ -145,6 +145,7 @@ mod tests {
             run_as_user: Some("nobody".into()),
             allow_std_err: None,
             ignore_step_failure: false,
+            timeout_seconds: None,
         }
     }
 

@@ -43,6 +43,7 @@ fn flat_form(top: &At<'_>) -> Read<JobDocument> {
         run_as_user: None,
         allow_std_err: top.count("allowStdErr")?,
         ignore_step_failure: false,
+        timeout_seconds: top.seconds("timeoutSeconds")?,
     };
     Ok(JobDocument {
         form: Form::Flat,
@@ -115,6 +116,7 @@ fn step(at: &At<'_>) -> Read<Step> {
         run_as_user: action.parameter("runAsUser")?,
         allow_std_err: action.count("allowStdErr")?,
         ignore_step_failure: action.flag("ignoreStepFailure")?.unwrap_or(false),
+        timeout_seconds: action.seconds("timeoutSeconds")?,
     })
 }
 
@@ -274,6 +276,22 @@ impl<'a> At<'a> {
             Some(other @ (Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_))) => {
                 Err(self.mistyped(member, other, "true or false"))
             }
+        }
+    }
+
+    /// A span of time. Parameters of templates arrive as texts, so a text of digits is one as well.
+    fn seconds(&self, member: &str) -> Read<Option<u64>> {
+        let given = match self.get(member) {
+            None => return Ok(None),
+            Some(Value::String(_)) => match self.parameter(member)? {
+                None => return Ok(None),
+                Some(text) => text.parse().ok(),
+            },
+            Some(value) => value.as_u64().or_else(|| whole(value)),
+        };
+        match given.filter(|seconds| *seconds > 0) {
+            Some(seconds) => Ok(Some(seconds)),
+            None => Err(self.wrong(member, "wanted a whole number of seconds, 1 or more".to_owned())),
         }
     }
 

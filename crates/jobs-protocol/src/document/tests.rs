@@ -27,6 +27,7 @@ fn a_flat_document_becomes_one_step() {
             run_as_user: None,
             allow_std_err: Some(2),
             ignore_step_failure: false,
+            timeout_seconds: None,
         }]
     );
 }
@@ -258,6 +259,31 @@ fn a_complaint_names_the_member() {
             complaint(text)
         );
     }
+}
+
+#[test]
+fn a_time_limit_is_a_number_of_seconds_or_its_digits() {
+    let limit = |text: &str| {
+        let document = format!(r#"{{"operation":"x","timeoutSeconds":{text}}}"#);
+        JobDocument::parse(&document).map(|document| document.steps[0].timeout_seconds)
+    };
+    for (text, seconds) in [
+        ("30", Some(30)),
+        ("30.0", Some(30)),
+        (r#""30""#, Some(30)),
+        ("null", None),
+        (r#""""#, None),
+        (r#""${aws:iot:parameter:timeout}""#, None),
+    ] {
+        assert_eq!(limit(text), Ok(seconds), "{text}");
+    }
+    for text in ["0", "-1", "1.5", r#""soon""#, "true", "[1]"] {
+        let complaint = limit(text).unwrap_err();
+        assert_eq!(complaint.member, "timeoutSeconds", "{text}");
+    }
+    let action = r#"{"name":"n","type":"runCommand","input":{"command":"x"},"timeoutSeconds":7}"#;
+    let steps = format!(r#"{{"version":"1.0","steps":[{{"action":{action}}}]}}"#);
+    assert_eq!(JobDocument::parse(&steps).unwrap().steps[0].timeout_seconds, Some(7));
 }
 
 #[test]
