@@ -52,6 +52,7 @@ const TABLE: &[Row] = &[
     // It runs the programs as an operator would; only the bench starts a keeper as the agent does.
     Row { name: "xtask", ours: &["handler-runner"], never: &[] },
     Row { name: "suites", ours: &[], never: &[] },
+    Row { name: "simulation", ours: &[], never: PURE },
 ];
 
 #[test]
