@@ -12,6 +12,13 @@
 
 mod dice;
 mod disk;
+#[path = "../../crates/testkit/src/figures.rs"]
+#[expect(
+    unreachable_pub,
+    dead_code,
+    reason = "it is also a module of a crate, with more in it; this one is built without that crate"
+)]
+mod figures;
 mod handlers;
 mod world;
 
@@ -21,10 +28,10 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use agent_core::Ending;
+use figures::figure;
 use handlers::has_rebooted;
 use jobs_protocol::{ExecutionStatus, ReportedStatus};
 use serde_json::json;
-use testkit::figure;
 use world::{CALM, LATEST, Listed, MOST_ATTEMPTS, Telling, Weather, World};
 
 /// Worlds in an ordinary test run.

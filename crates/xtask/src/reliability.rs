@@ -47,7 +47,10 @@ pub(crate) fn run(extent: &Extent, interrupt: &Interrupt) -> Result<(), TaskErro
     // One of the tests freezes the service.
     cargo::build(false)?;
     let suites: [(&str, &[&str]); 3] = [
-        ("worlds of the simulation", &["--profile", "worlds", "--package", "suites", "--test", "simulation"]),
+        (
+            "worlds of the simulation",
+            &["--profile", "worlds", "--package", "simulation", "--test", "simulation"],
+        ),
         (
             "crash points of core and journal",
             &["--package", "agent-core", "--package", "durable", "--package", "handler-runner"],

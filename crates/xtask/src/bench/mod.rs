@@ -3,6 +3,7 @@
 //! them takes the times, so that the service's own slowness is in none of the latencies.
 
 mod clock;
+mod disk;
 mod drain;
 mod figures;
 mod flood;
@@ -103,6 +104,14 @@ pub(crate) fn run(quick: bool, programs: Option<&Path>, interrupt: &Interrupt) -
     };
     println!("{}", line(Figure::DiskToExec, &figures::summary(&on_disk.exec)));
     println!("{}", line(Figure::DiskToUpdate, &figures::summary(&on_disk.update)));
+
+    match disk::measure(&mut bench, extent.jobs)? {
+        Some(cost) => {
+            println!("{}", line(Figure::Bytes, &format!("{:.1} kB", cost.bytes / 1000.0)));
+            println!("{}", line(Figure::Syncs, &format!("{:.1}", cost.syncs)));
+        }
+        None => println!("There is no strace: what a job asks of the disk is not seen"),
+    }
 
     let keeper = keeper::start(&mut bench, extent.jobs)?;
     println!("{}", line(Figure::PlainStart, &figures::summary(&keeper.plain)));
