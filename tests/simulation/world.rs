@@ -342,9 +342,12 @@ impl World {
         self.decided.iter()
     }
 
-    /// The last part of what has happened, for people.
+    /// The last part of what has happened, for people; with `FLEETHAND_STORY=TEXT` of the lines with that text.
     pub(crate) fn story(&self) -> String {
-        self.story[self.story.len().saturating_sub(400)..].join("\n")
+        let wanted = std::env::var("FLEETHAND_STORY").unwrap_or_default();
+        let lines: Vec<&str> =
+            self.story.iter().map(String::as_str).filter(|line| line.contains(&wanted)).collect();
+        lines[lines.len().saturating_sub(400)..].join("\n")
     }
 
     // How it goes on.

@@ -63,6 +63,11 @@ impl Pending {
         self.listed.len()
     }
 
+    /// Whether the list, when it was last heard, had a newer execution of the same name.
+    pub(crate) fn lists_newer_namesake(&self, execution: &ExecutionId) -> bool {
+        self.listed.iter().any(|summary| is_newer_namesake(summary, execution))
+    }
+
     /// Whether that execution was in the list when it was last heard.
     pub(crate) fn lists(&self, execution: &ExecutionId) -> bool {
         self.listed.iter().any(|summary| {
@@ -71,6 +76,11 @@ impl Pending {
                 && summary.queued_at == execution.queued_at
         })
     }
+}
+
+/// Whether the service has given the name of an execution to another one since.
+fn is_newer_namesake(summary: &JobExecutionSummary, of: &ExecutionId) -> bool {
+    summary.job_id == of.job && summary.execution_number == of.number && summary.queued_at > of.queued_at
 }
 
 /// Who an execution on the wire is.

@@ -78,7 +78,7 @@ fn keep(run: &OsStr, slot: &Slot) -> io::Result<()> {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    slot::write_record(&records, Place::Keeper, spec.run, &this_process()?)?;
+    slot::note_record(&records, Place::Keeper, spec.run, &this_process()?)?;
     let memory = Counter::of_this_process();
     let started = now();
     let reporting = Reporting::new(reports, slot, spec.run)?;

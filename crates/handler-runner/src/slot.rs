@@ -219,6 +219,17 @@ pub(crate) fn write_record(
     run: u64,
     content: &impl Serialize,
 ) -> io::Result<()> {
+    note_record(records, place, run, content)?;
+    records.sync_data()
+}
+
+/// Writes a record that need not outlive the machine: all processes see it at once, and after a power cut nobody asks.
+pub(crate) fn note_record(
+    records: &File,
+    place: Place,
+    run: u64,
+    content: &impl Serialize,
+) -> io::Result<()> {
     let content = serde_json::to_vec(content)?;
     let room = match place {
         Place::Keeper | Place::Started => 1024 - HEADER,
@@ -227,8 +238,7 @@ pub(crate) fn write_record(
     if content.len() > room {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "a record is larger than its place"));
     }
-    put(records, place.offset(), run, &content)?;
-    records.sync_data()
+    put(records, place.offset(), run, &content)
 }
 
 fn put(file: &File, offset: u64, run: u64, content: &[u8]) -> io::Result<()> {

@@ -83,7 +83,11 @@ impl Agent {
     fn list_heard(&mut self, now: BootTime) {
         match &self.work {
             Work::Idle if self.pending.count() > 0 => self.next.due_at(now.after(NEWS_WITHIN)),
-            Work::Busy(execution) if !self.pending.lists(&execution.id) => self.doubt_current(now),
+            Work::Busy(execution) if !self.pending.lists(&execution.id) => {
+                // What goes out now would be taken for the other one's: the service is asked first.
+                self.gap |= self.pending.lists_newer_namesake(&execution.id);
+                self.doubt_current(now);
+            }
             Work::Idle | Work::Inspecting(_) | Work::Busy(_) => {}
         }
     }
@@ -99,6 +103,8 @@ impl Agent {
                     Next::Offer(offer) if id_of(&offer) == current => self.current_heard(&offer, now, out),
                     // Kept: when the execution in hand is over, this is the next one.
                     Next::Offer(offer) => {
+                        let heard = id_of(&offer);
+                        self.gap |= heard.same_name(&current) && heard.queued_at > current.queued_at;
                         self.pending.heard_next(Some(*offer));
                         self.doubt_current(now);
                     }

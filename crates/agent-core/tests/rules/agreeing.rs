@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, HOUR, JOB, hello, offer, seconds, settings};
+use crate::bench::{Bench, HOUR, JOB, exited, hello, offer, seconds, settings};
 
 fn in_progress(queued_at: u64) -> Value {
     let mut execution = offer(JOB, 2, &hello());
@@ -58,5 +58,26 @@ fn an_offer_that_has_waited_and_is_no_longer_in_the_list_is_asked_about() {
         bench.deeds();
         bench.updated("SUCCEEDED", 3);
         assert_eq!(bench.deeds(), ["save closed", follows]);
+    }
+}
+
+/// Found by the simulation: the board slept while the job was deleted and created again, and the handler ended before
+/// the question about it was answered.
+#[test]
+fn when_its_name_has_been_given_to_another_execution_nothing_is_told_before_the_service_was_asked() {
+    let mut newer = offer(JOB, 1, &hello());
+    newer["queuedAt"] = json!(2000);
+    let summary = json!({"jobId": JOB, "queuedAt": 2000, "lastUpdatedAt": 2000, "executionNumber": 1, "versionNumber": 1});
+    let list = json!({"timestamp": 1, "jobs": {"QUEUED": [summary]}});
+    let news: [(&str, Value); 2] =
+        [("notify-next", json!({"timestamp": 1, "execution": newer})), ("notify", list)];
+    for (topic, message) in news {
+        let mut bench = Bench::running();
+        bench.hears(topic, &message);
+        bench.ends(exited(0));
+        let deeds = bench.deeds();
+        assert!(!deeds.contains(&"tell job-1 SUCCEEDED".to_owned()), "{topic}: {deeds:?}");
+        bench.accepts("job-1/get", &json!({"execution": newer}));
+        assert!(bench.deeds().contains(&"save closed".to_owned()), "{topic}");
     }
 }

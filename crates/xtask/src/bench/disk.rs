@@ -51,7 +51,8 @@ pub(super) fn measure(bench: &mut Bench<'_>, jobs: usize) -> Result<Option<Cost>
 /// The same daemon under `strace`, its keepers included.
 fn traced(plain: &Command, trace: &Path) -> Command {
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-y", "-s", "0", "-e", "signal=none"]);
+    // As a grandchild of its own, so that what is started and stopped here is the daemon.
+    command.args(["-D", "-f", "-qq", "-y", "-s", "0", "-e", "signal=none"]);
     command.args(["-e", "trace=write,pwrite64,writev,fsync,fdatasync", "-o"]).arg(trace).arg("--");
     command.arg(plain.get_program()).args(plain.get_args()).stdout(Stdio::null());
     for (name, value) in plain.get_envs() {
