@@ -246,18 +246,20 @@ impl Judge<'_> {
         self.credential("root-ca", Some(text), &public_file).map(Some)
     }
 
+    /// A word that is not known keeps no board from working: the Device Client goes on with its defaults as well.
     fn logging(&mut self, raw: &RawLogging) -> Option<Logging> {
         let level = raw.level.as_deref().unwrap_or_default();
         let level = match level.to_ascii_uppercase().as_str() {
-            "ERROR" => Some(LevelFilter::ERROR),
-            "WARN" => Some(LevelFilter::WARN),
-            "INFO" => Some(LevelFilter::INFO),
-            "DEBUG" => Some(LevelFilter::DEBUG),
-            "TRACE" => Some(LevelFilter::TRACE),
+            "ERROR" => LevelFilter::ERROR,
+            "WARN" => LevelFilter::WARN,
+            "INFO" => LevelFilter::INFO,
+            "DEBUG" => LevelFilter::DEBUG,
+            "TRACE" => LevelFilter::TRACE,
             _ => {
                 let what = format!("`{}` is no level", level.escape_debug());
-                self.complain("logging.level", what, "give one of ERROR, WARN, INFO, DEBUG, TRACE");
-                None
+                let mend = "give one of ERROR, WARN, INFO, DEBUG, TRACE; until then it is INFO";
+                self.faults.push(Remark::new("logging.level", what, mend));
+                LevelFilter::INFO
             }
         };
         let kind = raw.kind.as_deref().unwrap_or_default();
@@ -269,11 +271,12 @@ impl Judge<'_> {
             }
             _ => {
                 let what = format!("`{}` is no place to log to", kind.escape_debug());
-                self.complain("logging.type", what, "give stdout (journal or standard error) or file");
-                None
+                let mend = "give stdout (journal or standard error) or file; until then it is stdout";
+                self.faults.push(Remark::new("logging.type", what, mend));
+                Some(None)
             }
         };
-        Some(Logging { level: level?, file: file? })
+        Some(Logging { level, file: file? })
     }
 
     /// One of a few words.

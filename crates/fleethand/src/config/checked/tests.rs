@@ -82,8 +82,6 @@ fn every_rule_names_its_key_and_what_was_found() {
         (|raw| raw.key = Some("/bad/stranger.key".into()), "key", "belongs to user 1001"),
         (|raw| raw.key = Some("/bad/denied.key".into()), "key", "chown"),
         (|raw| raw.root_ca = Some("/bad/writable.pem".into()), "root-ca", "chmod go-w"),
-        (|raw| raw.logging.level = Some("LOUD".into()), "logging.level", "`LOUD` is no level"),
-        (|raw| raw.logging.kind = Some("printer".into()), "logging.type", "`printer`"),
         (
             |raw| {
                 raw.logging.kind = Some("file".into());
@@ -274,6 +272,21 @@ fn without_a_root_ca_the_authorities_of_the_system_are_trusted() {
     let judgement = judge(&raw, &machine());
     assert_eq!(judgement.config.unwrap().root_ca, None);
     assert_eq!(judgement.faults.len(), 1);
+}
+
+/// As with the Device Client, whose files are read: a board that stays silent for a word about its log is lost.
+#[test]
+fn an_unknown_word_about_the_log_is_told_and_does_not_keep_the_agent_from_starting() {
+    let mut raw = good();
+    raw.logging.level = Some("LOUD".into());
+    raw.logging.kind = Some("printer".into());
+    let judgement = judge(&raw, &machine());
+    let told: Vec<String> = judgement.faults.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("logging.level: `LOUD` is no level"), "{told:?}");
+    assert!(told[1].starts_with("logging.type: `printer` is no place to log to"), "{told:?}");
+    let logging = judgement.config.unwrap().logging;
+    assert_eq!((logging.level, logging.file), (LevelFilter::INFO, None));
 }
 
 #[test]
