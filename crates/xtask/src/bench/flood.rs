@@ -15,6 +15,9 @@ use crate::scene::THING;
 /// So many bytes in all, half of them on each stream.
 const BYTES: u64 = 1_000_000_000;
 
+/// A round takes a second, and one says little on a machine that does something else as well.
+const ROUNDS: usize = 9;
+
 /// Between two looks at the keeper's memory.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -28,12 +31,12 @@ pub(super) struct Flood {
 }
 
 /// Lets the handler flood `cat` and the keeper in turn.
-pub(super) fn measure(bench: &mut Bench<'_>, rounds: usize) -> Result<Flood, TaskError> {
+pub(super) fn measure(bench: &mut Bench<'_>) -> Result<Flood, TaskError> {
     let mut flood = Flood::default();
     let program = handler(&bench.scene, "flood");
     let state = bench.fresh_state_in_memory();
     let mut daemon = bench.scene.start(&mut bench.scene.daemon(bench.scene.mqtt_port, &state))?;
-    for _ in 0..rounds {
+    for _ in 0..ROUNDS {
         let times = bench.memory.path().join("flood");
         // A session of its own, as the keeper gives it one: the kernel shares processors out by session.
         let status = Command::new("sh")

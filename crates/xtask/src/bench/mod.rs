@@ -124,7 +124,7 @@ pub(crate) fn run(quick: bool, programs: Option<&Path>, interrupt: &Interrupt) -
     let drained = drain::measure(&mut bench, extent.rounds, extent.drained)?;
     println!("{}", line(Figure::Drain, &figures::summary(&drained)));
 
-    let flood = flood::measure(&mut bench, extent.rounds)?;
+    let flood = flood::measure(&mut bench)?;
     println!("{}", line(Figure::FloodCat, &figures::summary(&flood.cat)));
     println!("{}", line(Figure::Flood, &figures::summary(&flood.keeper)));
     println!("{}", line(Figure::FloodRatio, &figures::ratio(&flood.cat, &flood.keeper)));
