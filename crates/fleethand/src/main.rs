@@ -10,7 +10,6 @@ mod config;
 mod device_facts;
 mod exit;
 mod handlers;
-mod journal;
 mod journal_file;
 mod link;
 mod notify;
@@ -23,6 +22,7 @@ mod shell;
 mod signals;
 mod state_dir;
 mod telemetry;
+mod worded;
 
 use std::process::ExitCode;
 

@@ -17,7 +17,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::Logging;
-use crate::journal::Journal;
+use crate::worded::Worded;
 
 /// Mode of a log file that is created: thing names and job ids are nobody else's business.
 const LOG_FILE_MODE: Mode = Mode::from_raw_mode(0o600);
@@ -83,7 +83,8 @@ fn journal() -> Option<Box<dyn Layer<tracing_subscriber::Registry> + Send + Sync
     if !is_stream(&stream, stderr.st_dev, stderr.st_ino) {
         return None;
     }
-    Some(Box::new(Journal::of_this_machine().ok()?))
+    let journal = tracing_journald::layer().ok()?.with_field_prefix(None);
+    Some(Box::new(Worded::new(journal)))
 }
 
 /// Whether `device:inode`, as systemd writes it into `JOURNAL_STREAM`, is this file.
