@@ -244,7 +244,9 @@ fn stormy_world(seed: u64, telling: Telling) -> World {
                     if dice.per_mille(600) {
                         // The same id and number once more, for another execution.
                         world.passes(dice.between(LATEST, 2 * LATEST));
-                        world.create_job_named(&job);
+                        if !world.is_spoken_of(&job) {
+                            world.create_job_named(&job);
+                        }
                     }
                 }
             }

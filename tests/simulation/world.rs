@@ -124,6 +124,8 @@ pub(crate) struct World {
     decided: BTreeMap<ExecutionId, Verdict>,
     /// When an update with what a handler says was first sent in this life of the agent, and its token.
     told: (u64, String),
+    /// When the agent has last told the service something of a job.
+    spoken_of: BTreeMap<String, u64>,
     work_at: (u64, u32),
     pub(crate) telling: Telling,
     story: Vec<String>,
@@ -158,6 +160,7 @@ impl World {
             heard_of: BTreeSet::new(),
             decided: BTreeMap::new(),
             told: (0, String::new()),
+            spoken_of: BTreeMap::new(),
             work_at: (0, 0),
             telling: Telling::Everything,
             story: vec![format!("seed {seed}")],
@@ -184,6 +187,11 @@ impl World {
         let job = format!("{kind}-{}", self.jobs);
         self.create_job_named(&job);
         job
+    }
+
+    /// Whether an update that the agent has sent for a job may still be under way.
+    pub(crate) fn is_spoken_of(&self, job: &str) -> bool {
+        self.spoken_of.get(job).is_some_and(|at| self.now - at <= LATEST)
     }
 
     /// Creates a job with that name; refused if there is one.
@@ -599,6 +607,9 @@ impl World {
                 }
             }
             Effect::Publish { topic, payload } => {
+                if let Some(job) = topic.strip_suffix("/update").and_then(|topic| topic.rsplit('/').next()) {
+                    self.spoken_of.insert(job.to_owned(), self.now);
+                }
                 self.note_progress(&payload);
                 let link = self.link;
                 for delay in self.deliveries() {
