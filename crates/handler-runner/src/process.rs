@@ -18,6 +18,8 @@ pub(crate) struct Stat {
     pub(crate) start_time: u64,
     /// Dead, and waits for its parent to look.
     pub(crate) zombie: bool,
+    /// Stopped by a signal: it has no child until it is continued.
+    pub(crate) stopped: bool,
 }
 
 /// In debug builds, where the name of the boot is read instead: so tests restart a machine that goes on. Release builds
@@ -156,9 +158,11 @@ fn parse(line: &[u8]) -> Option<Stat> {
     let (pid, rest) = line.split_once(" (")?;
     let (_name, rest) = rest.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let state = *fields.first()?;
     Some(Stat {
         pid: pid.parse().ok()?,
-        zombie: matches!(*fields.first()?, "Z" | "X"),
+        zombie: matches!(state, "Z" | "X"),
+        stopped: matches!(state, "T" | "t"),
         parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         start_time: fields.get(19)?.parse().ok()?,
@@ -174,10 +178,17 @@ mod tests {
         let line = b"42 (a) S (b ) S 7 42 40 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 1000 2 18446744073709551615\n";
         assert_eq!(
             parse(line),
-            Some(Stat { pid: 42, parent: 7, session: 40, start_time: 12345, zombie: false })
+            Some(Stat { pid: 42, parent: 7, session: 40, start_time: 12345, zombie: false, stopped: false })
         );
         assert_eq!(parse(b""), None);
         assert_eq!(parse(b"1 (x) S"), None);
+    }
+
+    #[test]
+    fn a_process_that_is_stopped_is_told_from_one_that_sleeps() {
+        let stopped = |state| parse(format!("42 (T) {state}{}", " 7".repeat(30)).as_bytes()).unwrap().stopped;
+        assert!(stopped('T') && stopped('t'));
+        assert!(!stopped('S') && !stopped('D') && !stopped('R'));
     }
 
     #[test]
@@ -216,7 +227,8 @@ mod tests {
 
     #[test]
     fn descendants_are_found_through_their_parents() {
-        let stat = |pid, parent| Stat { pid, parent, session: 0, start_time: 0, zombie: pid == 13 };
+        let stat =
+            |pid, parent| Stat { pid, parent, session: 0, start_time: 0, zombie: pid == 13, stopped: false };
         let all = [stat(12, 11), stat(11, 10), stat(20, 1), stat(10, 1), stat(13, 10), stat(14, 13)];
         let found: Vec<i32> = descendants(&all, 10).iter().map(|stat| stat.pid).collect();
         assert_eq!(found.len(), 3);
