@@ -144,8 +144,14 @@ pub enum Ending {
         /// Whether it had to be killed because it did not heed SIGTERM.
         killed: bool,
     },
-    /// Stopped because the agent was told to.
+    /// Stopped by its keeper, which was told to, and this life of the agent does not know by whom: an earlier one, or
+    /// somebody else on the machine.
     Stopped {
+        /// Whether it had to be killed because it did not heed SIGTERM.
+        killed: bool,
+    },
+    /// Stopped because the agent was told to end, and to take its handler along.
+    StoppedWithAgent {
         /// Whether it had to be killed because it did not heed SIGTERM.
         killed: bool,
     },

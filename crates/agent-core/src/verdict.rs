@@ -162,6 +162,9 @@ fn words(ending: &Ending) -> String {
         Ending::Killed { signal } => format!("killed by signal: {signal}{}", signal_name(*signal)),
         Ending::TimedOut { killed } => format!("timed out and was stopped ({})", how(*killed)),
         Ending::Stopped { killed } => {
+            format!("was stopped: its keeper was told to, nobody knows by whom ({})", how(*killed))
+        }
+        Ending::StoppedWithAgent { killed } => {
             format!("was stopped because the agent was told to end ({})", how(*killed))
         }
         Ending::CouldNotStart { reason } => format!("could not be started: {reason}"),

@@ -133,8 +133,14 @@ impl Agent {
             out.push(Effect::Release { run: run.clone() });
             return;
         }
-        if let (Some(StopCause::ServiceTimer), Ending::Stopped { killed }) = (stop, &outcome.ending) {
-            outcome.ending = Ending::TimedOut { killed: *killed };
+        match (stop, &outcome.ending) {
+            (Some(StopCause::ServiceTimer), Ending::Stopped { killed }) => {
+                outcome.ending = Ending::TimedOut { killed: *killed };
+            }
+            (Some(StopCause::AgentEnds), Ending::Stopped { killed }) => {
+                outcome.ending = Ending::StoppedWithAgent { killed: *killed };
+            }
+            _ => {}
         }
         self.judge_run(run, outcome, stop == Some(StopCause::AgentEnds), now, out);
     }
@@ -348,6 +354,7 @@ impl Agent {
                 | Ending::Killed { .. }
                 | Ending::TimedOut { .. }
                 | Ending::Stopped { .. }
+                | Ending::StoppedWithAgent { .. }
                 | Ending::CouldNotStart { .. }
                 | Ending::OutOfMemory
                 | Ending::NotRebooted { .. },

@@ -69,7 +69,11 @@ fn every_ending_has_its_own_words_and_only_exit_0_succeeds() {
         (Ending::Killed { signal: 40 }, "FAILED", "killed by signal: 40"),
         (Ending::TimedOut { killed: false }, "FAILED", "timed out"),
         (Ending::TimedOut { killed: true }, "FAILED", "SIGKILL"),
-        (Ending::Stopped { killed: false }, "FAILED", "stopped"),
+        (
+            Ending::Stopped { killed: false },
+            "FAILED",
+            "its keeper was told to, nobody knows by whom (SIGTERM)",
+        ),
         (Ending::OutOfMemory, "FAILED", "out of memory"),
         (Ending::Lost, "FAILED", "interrupted"),
         (Ending::Interrupted, "FAILED", "restart of the machine"),
