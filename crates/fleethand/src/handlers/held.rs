@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::task::{Context, Poll};
+use std::thread;
 
 use agent_core::{Progress, RunId};
 use handler_runner::Run;
@@ -28,9 +29,33 @@ enum Reports {
     /// Not yet.
     Unwatched,
     /// `unread`: there may be something new.
-    Watched { watch: Readiness, unread: bool },
+    Watched { watch: Watch, unread: bool },
     /// Not at all, on this system: the last ones come with the end.
     Unheard,
+}
+
+/// The kernel's word that there are new reports.
+#[derive(Debug)]
+struct Watch(Option<Readiness>);
+
+impl Watch {
+    fn begin(run: &Run) -> io::Result<Self> {
+        run.watch_reports().and_then(Readiness::watch).map(|watch| Self(Some(watch)))
+    }
+
+    fn poll_read(&self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.0.as_ref().map_or(Poll::Pending, |watch| watch.poll_read(context, &mut [0; 4096]))
+    }
+}
+
+/// The kernel waits up to 20 ms before it lets go of an inotify descriptor, and the result of a job must not wait with it:
+/// a passing thread does. Where there is no thread to be had, it is closed here.
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let watch = self.0.take();
+        // An error has closed it.
+        let _ = thread::Builder::new().spawn(move || drop(watch));
+    }
 }
 
 /// What has happened to a run.
@@ -63,7 +88,7 @@ impl Held {
             }
         }
         if matches!(self.reports, Reports::Unwatched) {
-            self.reports = match self.run.watch_reports().and_then(Readiness::watch) {
+            self.reports = match Watch::begin(&self.run) {
                 // There may have been reports before, in an earlier life of ours.
                 Ok(watch) => Reports::Watched { watch, unread: true },
                 Err(error) => {
@@ -80,9 +105,7 @@ impl Held {
         }
         match &self.reports {
             // Nothing here waits for a report alone: the end may come first.
-            Reports::Watched { watch, .. } => {
-                watch.poll_read(context, &mut [0; 4096]).map(Happened::Reported)
-            }
+            Reports::Watched { watch, .. } => watch.poll_read(context).map(Happened::Reported),
             Reports::Unwatched | Reports::Unheard => Poll::Pending,
         }
     }
