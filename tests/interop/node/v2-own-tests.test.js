@@ -56,8 +56,9 @@ for (const version of ['3', '5']) {
         const args = ['--mqtt_version', version, '--endpoint', service.host, '--thing_name', thing, ...files];
         const { code, output } = await run(script, args, { environment: service.environment() });
         assert.strictEqual(code, 0, output);
-        assert.match(output, new RegExp(`Marked job ${job} SUCCEEDED`), output);
-        // What the test of AWS looks at afterwards.
+        assert.match(output, new RegExp(`^Start Job: ${job}$`, 'm'), output);
+        // What the test of AWS looks at afterwards. Whether it prints the last answer says nothing about the service:
+        // it stops its client as soon as its last request is acknowledged, and may do so before it reads the answer.
         assert.strictEqual((await service.over(thing, job)).status, 'SUCCEEDED', output);
     });
 }
