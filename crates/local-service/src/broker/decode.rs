@@ -117,7 +117,7 @@ fn connect(input: &mut Input) -> Result<Connect, Malformed> {
         Some(Publish {
             topic: input.text()?,
             payload: input.binary()?,
-            qos: qos(will_flags >> 3)?,
+            qos: qos((flags >> 3) & 0b11)?,
             retain: flags & 0b10_0000 != 0,
             packet_id: 0,
             properties: about.forward,
@@ -276,6 +276,27 @@ mod tests {
         ));
         assert_eq!((new.version, new.session_expiry, new.receive_maximum), (Version::V5, Some(60), 5));
         assert_eq!(new.will.map(|will| will.topic), Some("gone".into()));
+    }
+
+    #[test]
+    fn a_will_has_a_qos_and_may_be_retained() {
+        for (flags, expected) in [
+            (0b0000_0100_u8, Ok((Qos::AtMostOnce, false))),
+            (0b0010_0100, Ok((Qos::AtMostOnce, true))),
+            (0b0010_1100, Ok((Qos::AtLeastOnce, true))),
+            (0b0001_0100, Ok((Qos::ExactlyOnce, false))),
+            (0b0001_1100, Err(Malformed::Flags)),
+            (0b0000_1000, Err(Malformed::Flags)),
+            (0b0010_0000, Err(Malformed::Flags)),
+        ] {
+            let mut bytes = b"\x10\x15\x00\x04MQTT\x04\x02\x00\x3c\x00\x01c\x00\x01w\x00\x03bye".to_vec();
+            bytes[9] |= flags;
+            let will = decode_all(&bytes, None).map(|connect| {
+                let Some(Received::Connect(Connect { will: Some(will), .. })) = connect else { panic!() };
+                (will.qos, will.retain)
+            });
+            assert_eq!(will, expected, "{flags:#010b}");
+        }
     }
 
     #[test]

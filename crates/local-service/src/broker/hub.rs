@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::messages::{PublishVerdict, publish_verdict};
-use super::packet::{ConnAck, Connect, Disconnect, Publish, Reason, Received, Sent, Version};
+use super::packet::{ConnAck, Connect, Disconnect, Publish, Qos, Reason, Received, Sent, Version};
 use super::policy::{Deed, Permit};
 use super::session::{Message, Session};
 use super::subscriptions::{ClientId, Subscriptions};
@@ -63,7 +63,6 @@ pub(crate) struct Hub {
 struct Link {
     client: ClientId,
     version: Version,
-    maximum_packet: usize,
     will: Option<Publish>,
     /// What its policy lets it do; `None`: everything.
     permit: Option<Arc<Permit>>,
@@ -182,6 +181,14 @@ impl Hub {
             self.effects.push(Effect::Close(from));
             return;
         }
+        if connect.will.as_ref().is_some_and(|will| will.qos == Qos::ExactlyOnce) {
+            // Not supported, and no later than here (MQTT 5, section 3.2.2.3.4); 3.1.1 has no code for it.
+            if connect.version == Version::V5 {
+                self.effects.push(refused(from, Reason::QosNotSupported));
+            }
+            self.effects.push(Effect::Close(from));
+            return;
+        }
         if !may_connect(permit.as_deref(), connect.will.as_ref()) {
             tracing::info!(%client, "The policy does not let a client connect");
             // 3.1.1 is closed without a word (live-behaviour, section 9).
@@ -216,13 +223,11 @@ impl Hub {
         };
         self.effects.push(Effect::Send(from, Sent::ConnAck(answer)));
         tracing::info!(%client, version = ?connect.version, session_present = reusable, "A client has connected");
-        let maximum_packet = usize::try_from(connect.maximum_packet).unwrap_or(usize::MAX);
         self.links.insert(
             from,
             Link {
                 client: client.clone(),
                 version: connect.version,
-                maximum_packet,
                 will: connect.will,
                 permit: permit.clone(),
                 heard_at: now,
@@ -239,7 +244,8 @@ impl Hub {
         attached.session.expiry = Millis(u64::from(expiry) * 1000);
         let (version, expiry) = (connect.version, attached.session.expiry);
         let receive_maximum = connect.receive_maximum;
-        let waiting = attached.session.attach(receive_maximum, now);
+        let maximum_packet = connect.maximum_packet;
+        let waiting = attached.session.attach(receive_maximum, maximum_packet, now);
         let name = client.to_string();
         if expiry > Millis(0) {
             let fresh = !persisted;
@@ -250,6 +256,7 @@ impl Hub {
                 fresh,
                 expiry,
                 receive_maximum,
+                maximum_packet,
             });
         } else if persisted {
             self.keep(|| SessionEntry::Ended { client: name });

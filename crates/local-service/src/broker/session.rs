@@ -8,14 +8,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::encode;
 use super::packet::{Publish, Qos, Version};
 use crate::clock::Millis;
 use crate::store::{Body, SavedMessage, SavedSession};
 
 /// Most QoS 1 messages that are sent and not acknowledged (AWS IoT quota), if the client does not want fewer.
 const MAX_IN_FLIGHT: u16 = 100;
-/// Most QoS 1 messages that wait for a client that is away or slow; what comes after that is dropped.
-const MAX_QUEUED: usize = 1000;
+/// Most QoS 1 messages that wait for a client that is away or slow, and most bytes of them; what comes after that is
+/// dropped. A watcher of ten thousand things misses nothing of a job for all of them.
+const MAX_QUEUED: usize = 10_000;
+const MAX_QUEUED_BYTES: usize = 16 * 1024 * 1024;
 /// How long an acknowledgement is waited for before the message is sent again.
 pub(crate) const REDELIVER_AFTER: Millis = Millis(30_000);
 
@@ -41,6 +44,11 @@ impl Message {
             properties: Body::from(&self.properties),
             expires: self.expires,
         }
+    }
+
+    /// What it holds.
+    fn bytes(&self) -> usize {
+        self.topic.len() + self.payload.len() + self.properties.len()
     }
 
     /// A message without anything but content.
@@ -71,9 +79,13 @@ pub(crate) struct Session {
     /// When the connection was lost, while there is none.
     pub(crate) away_since: Option<Millis>,
     window: usize,
+    /// Largest packet that the client takes, in bytes.
+    maximum_packet: u32,
     next_id: u16,
     in_flight: BTreeMap<u16, InFlight>,
     queued: VecDeque<Message>,
+    /// What they hold.
+    queued_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -92,9 +104,11 @@ impl Session {
             expiry: Millis(0),
             away_since: None,
             window: MAX_IN_FLIGHT.into(),
+            maximum_packet: u32::MAX,
             next_id: 1,
             in_flight: BTreeMap::new(),
             queued: VecDeque::new(),
+            queued_bytes: 0,
         }
     }
 
@@ -108,6 +122,7 @@ impl Session {
             away_since: self.away_since,
             subscriptions: self.subscriptions.clone(),
             window: self.window,
+            maximum_packet: self.maximum_packet,
             next_id: self.next_id,
             in_flight: in_flight
                 .into_iter()
@@ -120,19 +135,23 @@ impl Session {
     /// As it was kept.
     pub(crate) fn restored(saved: SavedSession) -> Self {
         let in_flight = saved.in_flight.into_iter().zip(0..);
+        let queued: VecDeque<Message> = saved.queued.into_iter().map(Message::from).collect();
+        let queued_bytes = queued.iter().map(Message::bytes).sum();
         Self {
             version: saved.version,
             subscriptions: saved.subscriptions,
             expiry: saved.expiry,
             away_since: saved.away_since,
             window: saved.window,
+            maximum_packet: saved.maximum_packet,
             next_id: saved.next_id,
             in_flight: in_flight
                 .map(|((packet_id, sent_at, message), order)| {
                     (packet_id, InFlight { message: message.into(), sent_at, order })
                 })
                 .collect(),
-            queued: saved.queued.into_iter().map(Message::from).collect(),
+            queued,
+            queued_bytes,
         }
     }
 
@@ -144,9 +163,10 @@ impl Session {
     /// A connection for this session: returns what was waiting and may be sent at once.
     ///
     /// Messages that were in flight before are repeated when their time comes, not now (as AWS IoT Core does).
-    pub(crate) fn attach(&mut self, receive_maximum: u16, now: Millis) -> Vec<Publish> {
+    pub(crate) fn attach(&mut self, receive_maximum: u16, maximum_packet: u32, now: Millis) -> Vec<Publish> {
         self.away_since = None;
         self.window = receive_maximum.min(MAX_IN_FLIGHT).into();
+        self.maximum_packet = maximum_packet;
         self.pump(now)
     }
 
@@ -158,10 +178,11 @@ impl Session {
         if message.qos == Qos::AtMostOnce {
             return if connected { self.written(&message, 0, now).into_iter().collect() } else { Vec::new() };
         }
-        if self.queued.len() >= MAX_QUEUED {
+        if self.queued.len() >= MAX_QUEUED || self.queued_bytes + message.bytes() > MAX_QUEUED_BYTES {
             tracing::warn!(topic = %message.topic, "A client's queue is full; a message for it is dropped");
             return Vec::new();
         }
+        self.queued_bytes += message.bytes();
         self.queued.push_back(message);
         if connected { self.pump(now) } else { Vec::new() }
     }
@@ -186,12 +207,16 @@ impl Session {
         late.sort_unstable();
         let mut again = Vec::new();
         for (_, packet_id) in late {
-            if let Some(sent) = self.in_flight.get_mut(&packet_id) {
-                sent.sent_at = now;
-                let message = sent.message.clone();
-                again.extend(self.written(&message, packet_id, now));
+            let Some(sent) = self.in_flight.get_mut(&packet_id) else { continue };
+            sent.sent_at = now;
+            let message = sent.message.clone();
+            match self.written(&message, packet_id, now) {
+                Some(publish) => again.push(publish),
+                // Nothing is left to be acknowledged: it has expired, or is too large for the client of today.
+                None => drop(self.in_flight.remove(&packet_id)),
             }
         }
+        again.extend(self.pump(now));
         again
     }
 
@@ -207,6 +232,7 @@ impl Session {
         while self.in_flight.len() < self.window
             && let Some(message) = self.queued.pop_front()
         {
+            self.queued_bytes -= message.bytes();
             let packet_id = self.free_id();
             let Some(publish) = self.written(&message, packet_id, now) else { continue };
             out.push(publish);
@@ -227,7 +253,8 @@ impl Session {
         }
     }
 
-    /// The packet that carries a message; `None` if the message has expired.
+    /// The packet that carries a message; `None` if the message has expired, or is too large for the client, which is to be
+    /// treated as if it had been sent and acknowledged (MQTT 5, section 3.1.2.11.4).
     fn written(&self, message: &Message, packet_id: u16, now: Millis) -> Option<Publish> {
         let mut left = None;
         if let Some(expires) = message.expires {
@@ -237,7 +264,7 @@ impl Session {
             left = u32::try_from(now.until(expires).as_secs()).ok();
         }
         let five = self.version == Version::V5;
-        Some(Publish {
+        let publish = Publish {
             topic: message.topic.to_string(),
             payload: message.payload.clone(),
             qos: message.qos,
@@ -246,7 +273,9 @@ impl Session {
             properties: if five { message.properties.clone() } else { Bytes::new() },
             expiry: left.filter(|_| five),
             aliased: false,
-        })
+        };
+        (encode::size(&publish) <= usize::try_from(self.maximum_packet).unwrap_or(usize::MAX))
+            .then_some(publish)
     }
 }
 
@@ -259,7 +288,7 @@ mod tests {
     #[test]
     fn no_more_messages_are_in_flight_than_the_client_takes() {
         let mut session = Session::new(Version::V311);
-        session.attach(2, START);
+        session.attach(2, u32::MAX, START);
         let sent: Vec<usize> = (0..4).map(|_| session.deliver(message("t"), START).len()).collect();
         assert_eq!(sent, [1, 1, 0, 0]);
         assert_eq!(session.acknowledge(1, START).len(), 1);
@@ -269,7 +298,7 @@ mod tests {
     #[test]
     fn an_unacknowledged_message_is_sent_again_after_30_seconds_with_the_same_id() {
         let mut session = Session::new(Version::V311);
-        session.attach(10, START);
+        session.attach(10, u32::MAX, START);
         let first = session.deliver(message("t"), START);
         assert!(session.overdue(START.plus(Millis(29_999))).is_empty());
         assert_eq!(session.overdue(START.plus(REDELIVER_AFTER)), first);
@@ -287,7 +316,7 @@ mod tests {
         }
         session.deliver(Message { qos: Qos::AtMostOnce, ..message("0") }, START);
         let topics: Vec<String> =
-            session.attach(10, START).into_iter().map(|publish| publish.topic).collect();
+            session.attach(10, u32::MAX, START).into_iter().map(|publish| publish.topic).collect();
         assert_eq!(topics, ["1", "2", "3"]);
     }
 
@@ -299,8 +328,38 @@ mod tests {
             let expires = Some(START.plus(Millis(seconds * 1000)));
             session.deliver(Message { expires, ..message("t") }, START);
         }
-        let sent = session.attach(10, START.plus(Millis(10_000)));
+        let sent = session.attach(10, u32::MAX, START.plus(Millis(10_000)));
         assert_eq!(sent.iter().map(|publish| publish.expiry).collect::<Vec<_>>(), [Some(20)]);
+    }
+
+    #[test]
+    fn what_is_too_large_for_the_client_takes_no_place_in_its_window() {
+        let mut session = Session::new(Version::V5);
+        session.attach(1, 600, START);
+        let large = Message { payload: vec![0; 700].into(), ..message("large") };
+        assert!(session.deliver(large.clone(), START).is_empty());
+        assert_eq!(session.deliver(message("small"), START).len(), 1);
+        assert_eq!(session.overdue(START.plus(REDELIVER_AFTER)).len(), 1, "only what was sent is sent again");
+
+        // It was sent to a client that took more; the one that comes back takes less.
+        let mut session = Session::new(Version::V5);
+        session.attach(1, u32::MAX, START);
+        assert_eq!(session.deliver(large, START).len(), 1);
+        assert!(session.deliver(message("next"), START).is_empty());
+        session.attach(1, 600, START);
+        let again = session.overdue(START.plus(REDELIVER_AFTER));
+        assert_eq!(again.iter().map(|publish| publish.topic.as_str()).collect::<Vec<_>>(), ["next"]);
+    }
+
+    #[test]
+    fn a_message_that_expires_unacknowledged_leaves_its_place_to_the_next() {
+        let mut session = Session::new(Version::V5);
+        session.attach(1, u32::MAX, START);
+        let expires = Some(START.plus(Millis(10_000)));
+        assert_eq!(session.deliver(Message { expires, ..message("short") }, START).len(), 1);
+        assert!(session.deliver(message("next"), START).is_empty());
+        let again = session.overdue(START.plus(REDELIVER_AFTER));
+        assert_eq!(again.iter().map(|publish| publish.topic.as_str()).collect::<Vec<_>>(), ["next"]);
     }
 
     #[test]
@@ -311,12 +370,25 @@ mod tests {
             session.deliver(message("t"), START);
         }
         assert_eq!(session.queued.len(), MAX_QUEUED);
+
+        let mut session = Session::new(Version::V5);
+        session.away_since = Some(START);
+        for _ in 0..1000 {
+            session.deliver(Message { payload: vec![0; 100_000].into(), ..message("t") }, START);
+        }
+        assert_eq!(session.queued.len(), MAX_QUEUED_BYTES / 100_001);
+        while !session.queued.is_empty() {
+            let sent = session.attach(10, u32::MAX, START);
+            assert!(sent.iter().all(|publish| session.acknowledge(publish.packet_id, START).len() <= 10));
+            session.in_flight.clear();
+        }
+        assert_eq!(session.queued_bytes, 0);
     }
 
     #[test]
     fn a_packet_id_in_flight_is_not_given_out_again() {
         let mut session = Session::new(Version::V311);
-        session.attach(2, START);
+        session.attach(2, u32::MAX, START);
         let held = session.deliver(message("held"), START)[0].packet_id;
         for _ in 0..70_000_u32 {
             let sent = session.deliver(message("t"), START);

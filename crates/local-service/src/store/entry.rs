@@ -34,6 +34,8 @@ pub(crate) enum SessionEntry {
         fresh: bool,
         expiry: Millis,
         receive_maximum: u16,
+        #[serde(default = "any_size")]
+        maximum_packet: u32,
     },
     /// Its connection has ended.
     Detached {
@@ -78,6 +80,11 @@ pub(crate) enum SessionEntry {
     },
 }
 
+/// What a state that was saved before this was kept stands for.
+const fn any_size() -> u32 {
+    u32::MAX
+}
+
 /// A session in a form for JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedSession {
@@ -86,6 +93,8 @@ pub(crate) struct SavedSession {
     pub(crate) away_since: Option<Millis>,
     pub(crate) subscriptions: BTreeMap<String, Qos>,
     pub(crate) window: usize,
+    #[serde(default = "any_size")]
+    pub(crate) maximum_packet: u32,
     pub(crate) next_id: u16,
     /// Sent and not acknowledged, in the order of sending: packet id, and when.
     pub(crate) in_flight: Vec<(u16, Millis, SavedMessage)>,

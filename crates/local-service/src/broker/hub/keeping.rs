@@ -40,7 +40,15 @@ impl Hub {
     pub(crate) fn replay(&mut self, entry: SessionEntry) {
         match entry {
             SessionEntry::Saved { client, session } => self.restore_session(&client.into(), session),
-            SessionEntry::Attached { now, client, version, fresh, expiry, receive_maximum } => {
+            SessionEntry::Attached {
+                now,
+                client,
+                version,
+                fresh,
+                expiry,
+                receive_maximum,
+                maximum_packet,
+            } => {
                 let client = ClientId::from(client);
                 if fresh {
                     self.forget(&client);
@@ -49,7 +57,7 @@ impl Hub {
                     self.sessions.entry(client).or_insert_with(|| Attached::new(Session::new(version)));
                 attached.session.expiry = expiry;
                 // What it returns was written to the client then.
-                let _ = attached.session.attach(receive_maximum, now);
+                let _ = attached.session.attach(receive_maximum, maximum_packet, now);
             }
             SessionEntry::Detached { now, client, expiry } => {
                 if let Some(attached) = self.sessions.get_mut(client.as_str()) {

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 
 use super::{ConnectionId, Effect, Hub};
-use crate::broker::encode;
 use crate::broker::packet::{MAX_PAYLOAD, Publish, Qos, Reason, Sent, Version};
 use crate::broker::policy::{Deed, Permit};
 use crate::broker::session::Message;
@@ -151,13 +150,9 @@ impl Hub {
     }
 
     pub(super) fn write(&mut self, connection: ConnectionId, publications: Vec<Publish>) {
-        let limit = self.links.get(&connection).map_or(0, |link| link.maximum_packet);
-        for publish in publications {
-            // MQTT 5, 3.1.2.11.4: what is too large for the client is treated as if it had been sent.
-            if encode::size(&publish) <= limit {
-                self.effects.push(Effect::Send(connection, Sent::Publish(publish)));
-            }
-        }
+        let packets =
+            publications.into_iter().map(|publish| Effect::Send(connection, Sent::Publish(publish)));
+        self.effects.extend(packets);
     }
 }
 

@@ -301,6 +301,30 @@ fn a_will_is_published_when_the_client_goes_without_a_word() {
 }
 
 #[test]
+fn a_will_of_qos_2_is_not_accepted() {
+    for version in [Version::V311, Version::V5] {
+        let mut desk = Desk::default();
+        let will = Some(message("gone", Qos::ExactlyOnce));
+        let (client, effects) = desk.connect(Connect { will, ..connect("c", version) });
+        let told = effects.iter().any(
+            |effect| matches!(effect, Effect::Send(_, Sent::ConnAck(answer)) if answer.reason == Reason::QosNotSupported),
+        );
+        assert_eq!(told, version == Version::V5);
+        assert_eq!(effects.last(), Some(&Effect::Close(client)));
+    }
+}
+
+#[test]
+fn a_retained_will_greets_later_subscribers() {
+    let mut desk = Desk::default();
+    let will = Some(Publish { retain: true, ..message("gone", Qos::AtLeastOnce) });
+    let (client, _) = desk.connect(Connect { will, ..connect("c", Version::V311) });
+    let _ = desk.hub.on_gone(client, NOW);
+    let late = desk.client("late", Version::V5);
+    assert_eq!(delivered(&desk.subscribe(late, "gone", Qos::AtLeastOnce)).len(), 1);
+}
+
+#[test]
 fn a_retained_message_greets_later_subscribers_of_the_exact_topic() {
     let mut desk = Desk::default();
     let client = desk.client("c", Version::V311);
