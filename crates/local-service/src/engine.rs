@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::deferred::{Deed, Deferred};
 pub(crate) use self::management::Management;
 use crate::broker::hub::{ConnectionId, Effect, Hub};
+use crate::broker::outlet::Outlet;
 use crate::broker::packet::{Connect, Reason, Received, Sent};
 use crate::broker::policy::Permit;
 use crate::clock::{Clock, Millis};
@@ -64,7 +65,7 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) struct Peer {
     /// Packets to be written. Dropping it closes the connection once they are.
-    pub(crate) out: mpsc::Sender<Sent>,
+    pub(crate) out: Outlet,
     /// Ends the connection at once.
     pub(crate) cut: oneshot::Sender<()>,
 }

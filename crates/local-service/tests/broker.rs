@@ -12,6 +12,7 @@ use rumqttc::QoS;
 use rumqttc::v5;
 use rumqttc::v5::mqttbytes::v5::{DisconnectReasonCode, PubAckReason};
 use rustls::pki_types::ServerName;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -208,7 +209,7 @@ async fn a_client_that_does_not_read_is_dropped_and_holds_up_nobody() {
 
     let mut flooder = desk.client("flooder").await;
     let payload = "x".repeat(100_000);
-    // 256 packets may wait for the client, some more in the sockets' buffers: 600 are far more than that.
+    // 16 MiB may wait for the client, some more in the sockets' buffers: 60 MB are far more than that.
     for round in 0..600 {
         flooder.publish("flood", QoS::AtMostOnce, &payload).await;
         if round % 50 == 0 {
@@ -220,6 +221,65 @@ async fn a_client_that_does_not_read_is_dropped_and_holds_up_nobody() {
     let mut buffer = vec![0; 65_536];
     while let Ok(1..) = soon(deaf.read(&mut buffer)).await.inspect(|read| received += read) {}
     assert!(received < 600 * payload.len(), "{received} bytes came before the end");
+}
+
+#[tokio::test]
+async fn a_client_that_asks_a_thousand_times_at_once_gets_a_thousand_answers() {
+    let desk = Desk::new().await;
+    let mut client = raw(&desk, desk.tls(&desk.device())).await;
+    let mut requests = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01d".to_vec();
+    for id in 1..=1000_u16 {
+        requests.extend(b"\x32\x1d\x00\x17$aws/things/t1/jobs/get");
+        requests.extend(id.to_be_bytes());
+        requests.extend(b"{}");
+    }
+    client.write_all(&requests).await.unwrap();
+    let mut connack = [0; 4];
+    soon(client.read_exact(&mut connack)).await.unwrap();
+    let mut kinds = [0, 0];
+    while kinds != [1000, 1000] {
+        // All packets are shorter than 128 bytes, so that their length is one byte.
+        let mut header = [0; 2];
+        soon(client.read_exact(&mut header)).await.unwrap();
+        soon(client.read_exact(&mut vec![0; header[1].into()])).await.unwrap();
+        kinds[usize::from(header[0] == 0x30)] += 1;
+    }
+}
+
+#[tokio::test]
+async fn who_watches_many_things_hears_of_all_of_them() {
+    let desk = Desk::new().await;
+    let (mut zero, mut one) = (desk.client("zero").await, desk.client("one").await);
+    zero.subscribe("$aws/things/+/jobs/notify", QoS::AtMostOnce).await;
+    one.subscribe("$aws/things/+/jobs/notify", QoS::AtLeastOnce).await;
+    let group = |thing: usize| json!({"thingName": format!("many-{thing}"), "thingGroupName": "many"});
+    let control = async |operation: &str, params| desk.running.control(operation, params).await.unwrap();
+    let arn = control("CreateThingGroup", json!({"thingGroupName": "many"})).await["thingGroupArn"].clone();
+    for thing in 0..1500 {
+        control("CreateThing", json!({"thingName": format!("many-{thing}")})).await;
+        control("AddThingToThingGroup", group(thing)).await;
+    }
+    control("CreateJob", json!({"jobId": "all", "targets": [arn], "document": "{}"})).await;
+    for client in [&mut zero, &mut one] {
+        let mut heard = std::collections::BTreeSet::new();
+        while heard.len() < 1500 {
+            heard.insert(client.hear().await.topic);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_too_much_is_told_so_while_it_is_still_sending() {
+    let desk = Desk::new().await;
+    let mut client = raw(&desk, desk.tls(&desk.device())).await;
+    client.write_all(b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01d").await.unwrap();
+    // A publication of 8 MiB, of which the service refuses the header; what follows must not hurt.
+    client.write_all(b"\x30\x80\x80\x80\x04\x00\x01a\x00").await.unwrap();
+    let rest = vec![0; 4_000_000];
+    soon(client.write_all(&rest)).await.expect("it is heard to its end");
+    let mut answer = Vec::new();
+    let end = soon(client.read_to_end(&mut answer)).await;
+    assert!(answer.ends_with(b"\xe0\x02\x95\x00"), "{answer:?} {end:?}");
 }
 
 #[tokio::test]

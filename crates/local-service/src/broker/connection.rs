@@ -16,7 +16,8 @@ use super::decode::{Malformed, decode};
 use super::encode::encode;
 use super::hub::ConnectionId;
 use super::identity::{self, IdentityError};
-use super::packet::{Connect, Reason, Received, Sent, Version};
+use super::outlet::{MAX_WAITING, Outgoing, outlet};
+use super::packet::{Connect, Reason, Received, Version};
 use super::policy::Permit;
 use super::tls::HTTP;
 use crate::engine::{Event, Peer};
@@ -26,8 +27,9 @@ use crate::listen::Https;
 const OPENING: Duration = Duration::from_secs(20);
 /// Time for the last packets of a connection that is being closed.
 const CLOSING: Duration = Duration::from_secs(5);
-/// Packets that may wait to be written. AWS IoT limits a connection to 100 messages in flight each way.
-const OUTGOING: usize = 256;
+/// How long a client may be silent without closing its side after ours was closed, and how long it may go on sending.
+const LINGER: Duration = Duration::from_secs(2);
+const LONGEST_LINGER: Duration = Duration::from_secs(20);
 /// Bytes after which packets are written before further ones are added.
 const BATCH: usize = 16 * 1024;
 
@@ -91,20 +93,26 @@ pub(crate) async fn serve(
         }
     };
     let version = connect.version;
-    let (out, outgoing) = mpsc::channel(OUTGOING);
+    let (out, outgoing) = outlet(MAX_WAITING);
     let (cut, cut_off) = oneshot::channel();
     let opened = Event::Opened { connection, peer: Peer { out, cut }, connect, permit };
     if events.send(opened).await.is_err() {
         return;
     }
-    let (reader, writer) = tokio::io::split(stream);
-    tokio::select! {
-        () = read(reader, buffer, version, connection, &events) => {}
-        () = write(writer, version, outgoing) => {}
-        () = until_cut(cut_off) => {}
-    }
+    let (mut reader, writer) = tokio::io::split(stream);
+    let closed_from_here = tokio::select! {
+        () = read(&mut reader, buffer, version, connection, &events) => false,
+        () = write(writer, version, outgoing) => true,
+        () = until_cut(cut_off) => false,
+    };
     // If the engine has ended there is nobody left to be told.
     let _ = events.send(Event::Gone(connection)).await;
+    if closed_from_here {
+        tokio::select! {
+            () = linger(&mut reader) => {}
+            () = events.closed() => {}
+        }
+    }
 }
 
 fn permit_of(
@@ -152,7 +160,7 @@ async fn first_packet(
 /// Hands packets to the engine until the client ends the connection. A fault leaves the ending to the engine,
 /// which has a last word for the client; it also judges who has been silent for too long.
 async fn read(
-    mut reader: impl AsyncRead + Unpin,
+    reader: &mut (impl AsyncRead + Unpin),
     mut buffer: BytesMut,
     version: Version,
     connection: ConnectionId,
@@ -186,12 +194,12 @@ async fn read(
 }
 
 /// Writes what the engine sends until the engine lets go. Small packets that wait go out together.
-async fn write(mut writer: impl AsyncWrite + Unpin, version: Version, mut outgoing: mpsc::Receiver<Sent>) {
+async fn write(mut writer: impl AsyncWrite + Unpin, version: Version, mut outgoing: Outgoing) {
     let mut buffer = BytesMut::new();
     while let Some(packet) = outgoing.recv().await {
         encode(&packet, version, &mut buffer);
         while buffer.len() < BATCH
-            && let Ok(packet) = outgoing.try_recv()
+            && let Some(packet) = outgoing.try_recv()
         {
             encode(&packet, version, &mut buffer);
         }
@@ -201,6 +209,16 @@ async fn write(mut writer: impl AsyncWrite + Unpin, version: Version, mut outgoi
     }
     // The client may have closed first; then there is nobody to say goodbye to.
     let _ = writer.shutdown().await;
+}
+
+/// Reads on after the goodbye, until the client has closed as well: a socket that is closed with something unread in it
+/// resets the connection, and the client's system may then throw the goodbye away before the client has seen it.
+async fn linger(reader: &mut (impl AsyncRead + Unpin)) {
+    let mut rest = vec![0; BATCH];
+    let all = async { while matches!(timeout(LINGER, reader.read(&mut rest)).await, Ok(Ok(1..))) {} };
+    if timeout(LONGEST_LINGER, all).await.is_err() {
+        tracing::debug!("A client goes on sending after the goodbye");
+    }
 }
 
 /// Returns at once when the connection is cut, and a while after the engine has let go of it.
@@ -213,16 +231,17 @@ async fn until_cut(cut: oneshot::Receiver<()>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::packet::Sent;
 
     const CONNECTION: ConnectionId = ConnectionId(1);
 
     #[tokio::test]
     async fn packets_in_one_piece_come_out_one_by_one_and_in_order() {
-        let (mut client, server) = tokio::io::duplex(64);
+        let (mut client, mut server) = tokio::io::duplex(64);
         let (events, mut inbox) = mpsc::channel(8);
         client.write_all(b"\xC0\x00\x30\x03\x00\x01a\xE0\x00").await.unwrap();
         drop(client);
-        read(server, BytesMut::new(), Version::V311, CONNECTION, &events).await;
+        read(&mut server, BytesMut::new(), Version::V311, CONNECTION, &events).await;
         let mut kinds = Vec::new();
         while let Ok(Event::Packet(_, packet)) = inbox.try_recv() {
             kinds.push(std::mem::discriminant(&packet));
@@ -234,9 +253,9 @@ mod tests {
     #[tokio::test]
     async fn what_was_sent_before_the_end_is_written() {
         let (mut client, server) = tokio::io::duplex(64);
-        let (out, outgoing) = mpsc::channel(8);
-        out.try_send(Sent::PingResp).unwrap();
-        out.try_send(Sent::Disconnect(Reason::SessionTakenOver)).unwrap();
+        let (out, outgoing) = outlet(MAX_WAITING);
+        out.send(Sent::PingResp).unwrap();
+        out.send(Sent::Disconnect(Reason::SessionTakenOver)).unwrap();
         drop(out);
         write(server, Version::V5, outgoing).await;
         let mut written = Vec::new();

@@ -11,6 +11,7 @@ pub(crate) mod encode;
 pub(crate) mod fuzzed;
 pub(crate) mod hub;
 pub(crate) mod identity;
+pub(crate) mod outlet;
 pub(crate) mod packet;
 pub(crate) mod policy;
 pub(crate) mod session;

@@ -1,9 +1,8 @@
 //! What leaves the engine, and what is saved before it does.
 
-use tokio::sync::mpsc;
-
 use super::{Engine, Out};
 use crate::broker::hub::ConnectionId;
+use crate::broker::outlet::NotTaken;
 use crate::broker::packet::Sent;
 use crate::jobs::JobsTap;
 use crate::store::{Entry, StoreError};
@@ -57,10 +56,9 @@ impl<T: JobsTap> Engine<T> {
 
     fn send(&mut self, to: ConnectionId, packet: Sent) {
         let Some(peer) = self.peers.get(&to) else { return };
-        match peer.out.try_send(packet) {
-            // Closed: the connection's own end is on its way to us as an event.
-            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => {
+        match peer.out.send(packet) {
+            Ok(()) | Err(NotTaken::Ended) => {}
+            Err(NotTaken::Full) => {
                 tracing::warn!(connection = to.0, "A client that does not read is dropped");
                 self.drop_peer(to);
                 let now = self.clock.now();

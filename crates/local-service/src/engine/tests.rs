@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 use service_core::S3Object;
 
 use super::*;
+use crate::broker::outlet::{MAX_WAITING, Outgoing, outlet};
 use crate::broker::packet::{Publish, Qos, Subscribe, Version};
 use crate::jobs::{ControlAnswer, DeviceAnswer};
 
@@ -12,7 +13,7 @@ const T: &str = "$aws/things/t1/jobs";
 
 #[test]
 fn the_acknowledgement_comes_first_then_the_reply_then_what_all_hear() {
-    let mut desk = Desk::new(16);
+    let mut desk = Desk::new(MAX_WAITING);
     desk.receive(Received::Subscribe(Subscribe {
         packet_id: 1,
         filters: vec![(format!("{T}/#"), Qos::AtLeastOnce)],
@@ -20,7 +21,7 @@ fn the_acknowledgement_comes_first_then_the_reply_then_what_all_hear() {
     }));
     desk.receive(request());
     let mut order = Vec::new();
-    while let Ok(packet) = desk.out.try_recv() {
+    while let Some(packet) = desk.out.try_recv() {
         order.push(if let Sent::Publish(publish) = packet {
             publish.topic
         } else {
@@ -34,7 +35,7 @@ fn the_acknowledgement_comes_first_then_the_reply_then_what_all_hear() {
 
 #[test]
 fn a_connection_that_takes_nothing_is_cut() {
-    let mut desk = Desk::new(2);
+    let mut desk = Desk::new(300);
     assert_eq!(desk.cut.try_recv(), Err(oneshot::error::TryRecvError::Empty));
     desk.receive(request());
     assert_eq!(desk.cut.try_recv(), Ok(()), "CONNACK and PUBACK have filled its queue");
@@ -44,7 +45,7 @@ fn a_connection_that_takes_nothing_is_cut() {
 
 #[tokio::test(start_paused = true)]
 async fn the_services_deadline_is_kept_and_its_messages_go_out() {
-    let mut desk = Desk::new(16);
+    let mut desk = Desk::new(MAX_WAITING);
     desk.receive(Received::Subscribe(Subscribe {
         packet_id: 1,
         filters: vec![("timed/out".into(), Qos::AtMostOnce)],
@@ -67,7 +68,7 @@ async fn the_services_deadline_is_kept_and_its_messages_go_out() {
 fn nothing_is_answered_before_it_is_saved_and_nothing_that_cannot_be_saved() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    let mut desk = Desk::with(16, Some(crate::store::Store::open(&data).unwrap().store));
+    let mut desk = Desk::with(MAX_WAITING, Some(crate::store::Store::open(&data).unwrap().store));
     let call = |desk: &mut Desk| {
         let (answer, outcome) = oneshot::channel();
         let (plane, operation, params) = (Plane::Control, "CreateThing".to_owned(), json!({}));
@@ -142,7 +143,7 @@ impl JobsTap for Echo {
 struct Desk {
     engine: Engine<Echo>,
     events: mpsc::Sender<Event>,
-    out: mpsc::Receiver<Sent>,
+    out: Outgoing,
     cut: oneshot::Receiver<()>,
 }
 
@@ -160,7 +161,7 @@ impl Desk {
             store,
             documents: Documents::default(),
         });
-        let (sender, out) = mpsc::channel(queue);
+        let (sender, out) = outlet(queue);
         let (cutter, cut) = oneshot::channel();
         let connect = Connect {
             version: Version::V311,
