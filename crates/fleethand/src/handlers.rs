@@ -3,6 +3,7 @@
 
 mod faults;
 mod held;
+mod leftovers;
 mod orphans;
 mod words;
 
@@ -22,6 +23,7 @@ use crate::chain::Chain;
 use crate::config::Jobs;
 pub(crate) use faults::faults;
 use held::{Happened, Held};
+use leftovers::Leftovers;
 use orphans::Orphans;
 use words::{bare, looked_at, not_started, outcome_of, refused, request, told};
 
@@ -61,6 +63,7 @@ pub(crate) struct Handlers {
     /// Names of runs of earlier lives, until it is known what is to become of them.
     left: Vec<String>,
     orphans: Orphans,
+    leftovers: Leftovers,
     /// The names of those that still ran when all had had their time.
     strangers: Vec<String>,
 }
@@ -73,7 +76,14 @@ impl Handlers {
         settings.allowed = jobs.allowed.clone();
         let runner = Runner::new(settings)?;
         let left = runner.labels().map_err(|source| OpenError::Directory { path: directory, source })?;
-        Ok(Self { runner, runs: Vec::new(), left, orphans: Orphans::default(), strangers: Vec::new() })
+        Ok(Self {
+            runner,
+            runs: Vec::new(),
+            left,
+            orphans: Orphans::default(),
+            leftovers: Leftovers::default(),
+            strangers: Vec::new(),
+        })
     }
 
     /// The runs of earlier lives of which something is left.
@@ -89,7 +99,14 @@ impl Handlers {
         let orphans = left.into_iter().filter(|label| Some(label) != expected.as_ref());
         self.orphans = Orphans::stop_all(&self.runner, orphans);
         let patience = grace.min(LONGEST_GRACE_AT_START) + AFTER_GRACE;
-        self.strangers = self.orphans.settle(&self.runner, patience).await;
+        self.strangers = self.orphans.settle(patience).await;
+        self.let_go_of_orphans();
+    }
+
+    fn let_go_of_orphans(&mut self) {
+        for label in self.orphans.over() {
+            self.leftovers.release(&self.runner, label);
+        }
     }
 
     /// What is to be told before anything else, if there is something.
@@ -168,17 +185,19 @@ impl Handlers {
 
     /// Lets go of what is kept of a run.
     pub(crate) fn release(&mut self, id: &RunId) {
-        if let Err(error) = self.runner.release(&id.to_string()) {
-            tracing::warn!(run = %id, "What was kept of a run cannot be removed: {}", Chain(&error));
-        }
+        self.leftovers.release(&self.runner, id.to_string());
     }
 
     /// The next end of a run, or what its handler reports. Safe to cancel.
     pub(crate) async fn next_event(&mut self) -> Event {
-        let Self { runner, runs, orphans, .. } = self;
+        let Self { runner, runs, orphans, leftovers, .. } = self;
         tokio::select! {
-            running = orphans.next_end(runner) => Event::Strangers { running },
+            running = orphans.next_end() => {
+                self.let_go_of_orphans();
+                Event::Strangers { running }
+            }
             event = next_of(runs) => event,
+            never = leftovers.work_off(runner) => match never {},
         }
     }
 

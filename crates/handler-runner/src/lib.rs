@@ -32,3 +32,4 @@ pub use refusal::Refusal;
 pub use reports::{ReportError, Reported, report};
 pub use request::{Allowed, DEFAULT_SEARCH_PATH, MAX_TAIL_CHARACTERS, Place, Program, Request, Settings};
 pub use runner::{Adopted, Checked, OpenError, Run, Runner, StartError, check, user_exists};
+pub use slot::Removed;

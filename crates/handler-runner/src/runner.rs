@@ -167,7 +167,7 @@ impl Runner {
         // directory that somebody else has made is not taken.
         DirBuilder::new().mode(0o700).create(&spec.scratch)?;
         if let Some(identity) = &spec.switch_to {
-            std::os::unix::fs::chown(&spec.scratch, Some(identity.uid), Some(identity.gid))?;
+            std::os::unix::fs::lchown(&spec.scratch, Some(identity.uid), Some(identity.gid))?;
         }
         Ok(spec)
     }

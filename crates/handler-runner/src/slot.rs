@@ -22,6 +22,7 @@ use crate::ending::Outcome;
 use crate::request::MAX_TAIL_CHARACTERS;
 use crate::user::Identity;
 pub(crate) use reported::{MOST_REPORTED, read_reported, write_reported};
+pub use scratch::Removed;
 
 /// Everything that the keeper needs to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,25 +168,27 @@ impl Slot {
         fs::rename(self.spec_path(), self.directory.join("spec.json.damaged"))
     }
 
-    /// Frees the slot. The spec goes last: as long as it is there, so is the knowledge of the scratch directory.
-    pub(crate) fn clear(&self) -> io::Result<()> {
+    /// Frees the slot, or a part of it. The spec goes last: as long as it is there, so is the knowledge of the scratch
+    /// directory.
+    pub(crate) fn clear(&self) -> io::Result<Removed> {
         if let Some(spec) = self.read_spec()? {
-            ignore_missing(scratch::remove(&spec.scratch))?;
+            match scratch::remove(&spec.scratch) {
+                Ok(Removed::InPart) => return Ok(Removed::InPart),
+                Ok(Removed::Whole) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
-        ignore_missing(fs::remove_file(self.spec_path()))
+        match fs::remove_file(self.spec_path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(Removed::Whole),
+        }
     }
 }
 
 /// Whether reading a spec failed because of what stands in it: damage, or the form of another version.
 pub(crate) fn is_damage(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
-}
-
-fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 /// Takes the lock on `records`, if nobody has it.

@@ -14,9 +14,14 @@ use tokio::time::{Instant, timeout_at};
 use crate::chain::Chain;
 use crate::readiness::Readiness;
 
-/// Those that have been told to end and have not ended as far as we know.
+/// Those that have been told to end.
 #[derive(Debug, Default)]
-pub(super) struct Orphans(Vec<Orphan>);
+pub(super) struct Orphans {
+    /// They have not ended as far as we know.
+    running: Vec<Orphan>,
+    /// Names of those that are over, to be let go.
+    over: Vec<String>,
+}
 
 #[derive(Debug)]
 struct Orphan {
@@ -31,17 +36,17 @@ struct Orphan {
 const WATCH_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 impl Orphans {
-    /// Begins to stop these runs, and lets go of those that are over.
+    /// Begins to stop these runs, as far as they are not over.
     pub(super) fn stop_all(runner: &Runner, labels: impl Iterator<Item = String>) -> Self {
-        let mut running = Vec::new();
+        let (mut running, mut over) = (Vec::new(), Vec::new());
         for label in labels {
             match runner.adopt(&label) {
                 Ok(Adopted::Running(run)) => running.push((Some(label), run)),
                 Ok(Adopted::Ended(outcome)) => {
                     tracing::info!(run = %label, ending = ?outcome.ending, "A run of an earlier life is over and no longer needed");
-                    release(runner, &label);
+                    over.push(label);
                 }
-                Ok(Adopted::NeverStarted) => release(runner, &label),
+                Ok(Adopted::NeverStarted) => over.push(label),
                 Err(error) => {
                     tracing::error!(run = %label, "What is left of a run cannot be read: {}", Chain(&error));
                 }
@@ -54,35 +59,40 @@ impl Orphans {
                 tracing::error!("Handlers of earlier lives cannot be looked for: {}", Chain(&error));
             }
         }
-        let orphans = running.into_iter().map(|(label, run)| Orphan { label, run, pidfd: None });
-        let orphans: Vec<_> = orphans.collect();
-        for orphan in &orphans {
+        let running = running.into_iter().map(|(label, run)| Orphan { label, run, pidfd: None });
+        let running: Vec<_> = running.collect();
+        for orphan in &running {
             tracing::warn!(run = %orphan.name(), "A handler of an earlier life runs that the journal does not know: it is stopped");
             if let Err(error) = orphan.run.stop() {
                 tracing::error!(run = %orphan.name(), "The handler cannot be stopped: {}", Chain(&error));
             }
         }
-        Self(orphans)
+        Self { running, over }
+    }
+
+    /// The names of those that are over; each is told once.
+    pub(super) fn over(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.over)
     }
 
     /// Waits for their ends, but not for ever. The names of those that still run.
-    pub(super) async fn settle(&mut self, runner: &Runner, patience: Duration) -> Vec<String> {
+    pub(super) async fn settle(&mut self, patience: Duration) -> Vec<String> {
         let deadline = Instant::now() + patience;
-        while !self.0.is_empty() {
-            if timeout_at(deadline, self.next_end(runner)).await.is_err() {
+        while !self.running.is_empty() {
+            if timeout_at(deadline, self.next_end()).await.is_err() {
                 break;
             }
         }
-        for orphan in &self.0 {
+        for orphan in &self.running {
             tracing::error!(run = %orphan.name(), "It has been told to end and still runs: no handler is started until it has ended");
         }
         self.names()
     }
 
     /// The names of those that still run, as soon as one of them has ended. Safe to cancel.
-    pub(super) async fn next_end(&mut self, runner: &Runner) -> Vec<String> {
+    pub(super) async fn next_end(&mut self) -> Vec<String> {
         loop {
-            for orphan in self.0.iter_mut().filter(|orphan| orphan.pidfd.is_none()) {
+            for orphan in self.running.iter_mut().filter(|orphan| orphan.pidfd.is_none()) {
                 match orphan.run.pidfd().and_then(Readiness::watch) {
                     Ok(pidfd) => orphan.pidfd = Some(pidfd),
                     Err(error) => {
@@ -90,7 +100,7 @@ impl Orphans {
                     }
                 }
             }
-            let all_watched = self.0.iter().all(|orphan| orphan.pidfd.is_some());
+            let all_watched = self.running.iter().all(|orphan| orphan.pidfd.is_some());
             let ended = poll_fn(|context| self.poll_ended(context));
             let ended = if all_watched {
                 Some(ended.await)
@@ -98,7 +108,7 @@ impl Orphans {
                 timeout_at(Instant::now() + WATCH_AGAIN_AFTER, ended).await.ok()
             };
             if let Some(index) = ended {
-                self.0.swap_remove(index).take_leave(runner);
+                self.over.extend(self.running.swap_remove(index).take_leave());
                 return self.names();
             }
         }
@@ -109,11 +119,11 @@ impl Orphans {
         let is_over = |orphan: &Orphan| {
             orphan.pidfd.as_ref().is_some_and(|pidfd| pidfd.poll_readable(context).is_ready())
         };
-        self.0.iter().position(is_over).map_or(Poll::Pending, Poll::Ready)
+        self.running.iter().position(is_over).map_or(Poll::Pending, Poll::Ready)
     }
 
     fn names(&self) -> Vec<String> {
-        self.0.iter().map(|orphan| orphan.name().to_owned()).collect()
+        self.running.iter().map(|orphan| orphan.name().to_owned()).collect()
     }
 }
 
@@ -122,23 +132,15 @@ impl Orphan {
         self.label.as_deref().unwrap_or("a run whose name is lost")
     }
 
-    fn take_leave(self, runner: &Runner) {
+    /// Says how it ended, and gives back its name.
+    fn take_leave(self) -> Option<String> {
         let name = self.name().to_owned();
-        let Self { label, run, .. } = self;
-        match run.finish() {
+        match self.run.finish() {
             Ok(outcome) => tracing::warn!(run = %name, ending = ?outcome.ending, "It has ended"),
             Err(error) => {
                 tracing::error!(run = %name, "How it ended cannot be read: {}", Chain(&error));
             }
         }
-        if let Some(label) = label {
-            release(runner, &label);
-        }
-    }
-}
-
-fn release(runner: &Runner, label: &str) {
-    if let Err(error) = runner.release(label) {
-        tracing::warn!(run = %label, "What was kept of a run cannot be removed: {}", Chain(&error));
+        self.label
     }
 }

@@ -12,7 +12,7 @@ use super::{Run, Runner};
 use crate::ending::Outcome;
 use crate::lost::{end_without_keeper, mark_of};
 use crate::process;
-use crate::slot::{self, Place, Process, Slot, Spec};
+use crate::slot::{self, Place, Process, Removed, Slot, Spec};
 
 /// How long a keeper that has just been started may take to write down who it is.
 const KEEPER_SAYS_WITHIN: Duration = Duration::from_secs(5);
@@ -75,11 +75,12 @@ impl Runner {
         Ok(Adopted::Ended(end_without_keeper(spec.run, handler.as_ref())?))
     }
 
-    /// Frees what is kept of a run. To be called once its outcome has been saved elsewhere.
-    pub fn release(&self, label: &str) -> io::Result<()> {
+    /// Frees what is kept of a run, or a part of it, within a bounded time: then it is to be called again. To be called
+    /// once the run's outcome has been saved elsewhere.
+    pub fn release(&self, label: &str) -> io::Result<Removed> {
         match self.slot_of(label)? {
             Some((slot, _)) => slot.clear(),
-            None => Ok(()),
+            None => Ok(Removed::Whole),
         }
     }
 

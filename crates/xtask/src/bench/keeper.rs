@@ -77,7 +77,7 @@ fn end(runner: &Runner, run: Run) -> Result<(), TaskError> {
     let patience = Timespec { tv_sec: PATIENCE.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: 0 };
     poll(&mut [PollFd::from_borrowed_fd(run.as_fd(), PollFlags::IN)], Some(&patience))
         .map_err(|error| TaskError::io("wait for a keeper")(error.into()))?;
-    run.finish().and_then(|_| runner.release("bench")).map_err(TaskError::io("end a run"))
+    run.finish().and_then(|_| runner.release("bench")).map(drop).map_err(TaskError::io("end a run"))
 }
 
 /// Kilobytes of memory that a keeper of the daemon shares with nobody while its handler runs, for so many jobs. The
