@@ -5,6 +5,7 @@ use jobs_protocol::{ExecutionStatus, JobId, ThingName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::EpochMillis;
 use crate::execution::Execution;
 use crate::job::{COUNTED, Job};
 use crate::notification::to_json;
@@ -16,6 +17,9 @@ use crate::state::Turn;
 pub(crate) struct Switches {
     pub(crate) job: bool,
     pub(crate) job_execution: bool,
+    /// When they were set first, and last.
+    #[serde(default)]
+    pub(crate) set: Option<[EpochMillis; 2]>,
 }
 
 /// What has happened to a job.

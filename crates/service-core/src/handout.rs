@@ -128,10 +128,10 @@ impl Turn<'_> {
         job.next_batch = None;
     }
 
-    /// After a thing has come into a group: continuous jobs on that group, or on one above it, are queued for it, also if
-    /// an earlier execution has ended \[capture C 10-05\].
-    pub(crate) fn thing_joined(&mut self, thing: &ThingName, group: &GroupName) {
-        for id in self.continuous_jobs_on(group) {
+    /// After a thing has come into groups, directly or by one below: continuous jobs on them are queued for it, also if an
+    /// earlier execution has ended \[capture C 10-05\].
+    pub(crate) fn thing_joined(&mut self, thing: &ThingName, groups: &[GroupName]) {
+        for id in self.continuous_jobs_on(groups) {
             self.queue_unless_open(&id, thing);
         }
     }
@@ -140,7 +140,7 @@ impl Turn<'_> {
     /// progress runs on \[capture C 10-05\].
     pub(crate) fn thing_left(&mut self, thing: &ThingName, group: &GroupName) {
         let now = self.now;
-        for id in self.continuous_jobs_on(group) {
+        for id in self.continuous_jobs_on(&self.state.registry.with_ancestors(group)) {
             let Some(job) = self.state.jobs.get(&id) else { continue };
             let newest = job.newest(thing).filter(|(_, execution)| execution.part() == Part::Queued);
             if let Some((number, _)) = newest.filter(|_| !job.is_for(thing, &self.state.registry)) {
@@ -149,8 +149,7 @@ impl Turn<'_> {
         }
     }
 
-    fn continuous_jobs_on(&self, group: &GroupName) -> Vec<JobId> {
-        let groups = self.state.registry.with_ancestors(group);
+    fn continuous_jobs_on(&self, groups: &[GroupName]) -> Vec<JobId> {
         let concerned = |id: &&JobId| {
             let targets = self.state.jobs.get(*id).into_iter().flat_map(|job| &job.targets);
             targets.into_iter().any(|target| match target {

@@ -57,7 +57,7 @@ impl Target {
 }
 
 /// A kind of failure that retry and abort criteria speak of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum FailureType {
     Failed,
     Rejected,

@@ -90,8 +90,13 @@ impl Registry {
 
     /// Whether a thing is in a group or in one below it.
     pub(crate) fn is_member(&self, thing: &ThingName, group: &GroupName) -> bool {
-        let groups = self.things.get(thing).into_iter().flat_map(|thing| &thing.groups);
-        groups.into_iter().any(|direct| self.with_ancestors(direct).contains(group))
+        self.groups_of(thing).contains(group)
+    }
+
+    /// All groups that a thing is in: its own, and those above them.
+    pub(crate) fn groups_of(&self, thing: &ThingName) -> BTreeSet<GroupName> {
+        let direct = self.things.get(thing).into_iter().flat_map(|thing| &thing.groups);
+        direct.flat_map(|group| self.with_ancestors(group)).collect()
     }
 
     /// Puts a thing into a group; both must be there.

@@ -67,3 +67,11 @@ def test_what_comes_and_goes_between_pages_leaves_no_gap(iot, fresh):
     fresh.job(groups=[group])
     rest = iot.list_jobs(thingGroupName=group, nextToken=first["nextToken"])
     assert [job["jobId"] for job in rest["jobs"]] == [jobs[2], jobs[1], jobs[0]]
+
+
+@pytest.mark.parametrize(("operation", "members", "member", "key"), LISTS, ids=[row[0] for row in LISTS])
+def test_a_token_that_was_not_given_out_is_refused(iot, stock, operation, members, member, key):
+    other = "list_jobs" if operation != "list_jobs" else "list_things"
+    for token in ["nobody-gave-this", getattr(iot, other)(maxResults=1)["nextToken"]]:
+        with pytest.raises(iot.exceptions.InvalidRequestException):
+            getattr(iot, operation)(**members, nextToken=token)

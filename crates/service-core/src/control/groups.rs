@@ -255,16 +255,16 @@ pub(super) fn add(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlEr
 }
 
 fn join(turn: &mut Turn<'_>, thing: &ThingName, group: &GroupName) -> Result<(), ControlError> {
-    let already = turn.state.registry.is_member(thing, group);
+    let before = turn.state.registry.groups_of(thing);
     let groups = turn.state.registry.things.get(thing).map_or(0, |thing| thing.groups.len());
     let direct = turn.state.registry.groups.get(group).is_some_and(|group| group.things.contains(thing));
     if !direct && groups >= GROUPS_OF_A_THING {
         return Err(ControlError::invalid(format!("A thing is in at most {GROUPS_OF_A_THING} groups.")));
     }
     turn.state.registry.join(thing, group);
-    if !already {
-        turn.thing_joined(thing, group);
-    }
+    // Who was in another child of a group has been in that group all along.
+    let joined: Vec<GroupName> = turn.state.registry.groups_of(thing).difference(&before).cloned().collect();
+    turn.thing_joined(thing, &joined);
     Ok(())
 }
 

@@ -4,13 +4,15 @@ pub(super) mod config;
 pub(super) mod create;
 mod schedule;
 
+use std::collections::BTreeSet;
+
 use jobs_protocol::JobId;
 use serde_json::{Map, Value, json};
 
 use super::error::ControlError;
 use super::params::{Params, newest_first, page, wrong};
 use crate::event::selection;
-use crate::job::{COUNTED, Job, JobStatus, Target};
+use crate::job::{COUNTED, Job, JobStatus, RetryCriterion, Target};
 use crate::lifecycle::Cancellation;
 use crate::state::{State, Turn};
 
@@ -152,8 +154,15 @@ pub(super) fn update(turn: &mut Turn<'_>, params: Value) -> Result<Value, Contro
         let status = job.status.as_str();
         return Err(ControlError::invalid(format!("Job {id} in status {status} cannot be updated.")));
     }
-    if configs.retry.as_ref().is_some_and(|retry| retry.iter().any(|criterion| criterion.retries > 0)) {
-        return Err(ControlError::invalid("UpdateJob can set numberOfRetries only to 0."));
+    if let Some(retry) = &configs.retry {
+        if retry.iter().any(|criterion| criterion.retries > 0) {
+            return Err(ControlError::invalid("UpdateJob can set numberOfRetries only to 0."));
+        }
+        let types =
+            |criteria: &[RetryCriterion]| criteria.iter().map(|one| one.failure).collect::<BTreeSet<_>>();
+        if types(retry) != types(&job.retry) {
+            return Err(ControlError::invalid("UpdateJob cannot change the failure types of retries."));
+        }
     }
     job.last_updated_at = now;
     job.description = description.or(job.description.take());
@@ -208,6 +217,11 @@ pub(super) fn associate(turn: &mut Turn<'_>, params: Value) -> Result<Value, Con
     if !job.continuous || job.status != JobStatus::InProgress {
         let message = format!("Job {id} takes no further targets: it is not CONTINUOUS and IN_PROGRESS.");
         return Err(ControlError::invalid(message));
+    }
+    if job.ended {
+        return Err(ControlError::invalid(format!(
+            "Job {id} takes no further targets: its end time has passed."
+        )));
     }
     let mut added = targets;
     added.retain(|target| !job.targets.contains(target));

@@ -7,6 +7,7 @@ use jobs_protocol::{InvalidName, JobId, ThingName};
 use serde_json::{Map, Value};
 
 use super::error::ControlError;
+use crate::ids;
 use crate::registry::GroupName;
 
 /// A request's members, those that are `null` left out.
@@ -128,8 +129,8 @@ fn bad_name(name: &str, fault: &InvalidName) -> ControlError {
 
 /// One page of a list: the items after the token, at most `maxResults`, and the token of the next page.
 ///
-/// Items come with keys in ascending order; the token is the key of the last one shown, so that it holds although items
-/// come and go between two pages.
+/// Items come with keys in ascending order; the token holds the key of the last one shown, so that it is good although
+/// items come and go between two pages. One that was not given out for this list is refused.
 pub(crate) fn page(
     params: &Params,
     list: &str,
@@ -139,8 +140,11 @@ pub(crate) fn page(
     if !(1..=250).contains(&limit) {
         return Err(wrong("maxResults", "from 1 to 250"));
     }
-    let token = params.text("nextToken")?;
-    let mut rest = items.skip_while(|(key, _)| token.is_some_and(|token| key.as_str() <= token));
+    let after = match params.text("nextToken")? {
+        None | Some("") => None,
+        Some(token) => Some(key_of(list, token).ok_or_else(|| ControlError::invalid("Invalid nextToken."))?),
+    };
+    let mut rest = items.skip_while(|(key, _)| after.as_ref().is_some_and(|after| key <= after));
     let mut shown = Vec::new();
     let mut end = None;
     for (key, item) in rest.by_ref().take(usize::try_from(limit).unwrap_or(250)) {
@@ -150,9 +154,23 @@ pub(crate) fn page(
     let mut body = Map::new();
     body.insert(list.to_owned(), shown.into());
     if let Some(key) = end.filter(|_| rest.next().is_some()) {
-        body.insert("nextToken".to_owned(), key.into());
+        body.insert("nextToken".to_owned(), token_of(list, &key).into());
     }
     Ok(body.into())
+}
+
+/// The token by which a list goes on after a key: the key in hexadecimal, behind a mark of the list and the key.
+fn token_of(list: &str, key: &str) -> String {
+    let mark = ids::hash(list.bytes().chain([b'/']).chain(key.bytes()));
+    key.bytes().fold(format!("{mark:016x}"), |token, byte| token + &format!("{byte:02x}"))
+}
+
+/// The key in a token, if it is one of this list.
+fn key_of(list: &str, token: &str) -> Option<String> {
+    let (digits, rest) = token.get(16..)?.as_bytes().as_chunks::<2>();
+    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let key = String::from_utf8(digits.iter().map(byte).collect::<Option<_>>()?).ok()?;
+    (rest.is_empty() && token_of(list, &key) == token).then_some(key)
 }
 
 /// A key by which what was created last comes first.
@@ -203,5 +221,30 @@ mod tests {
             }
         }
         assert_eq!(json!(seen), json!([0, 1, 2, 3, 4]));
+    }
+
+    #[test]
+    fn a_token_is_good_for_the_list_that_gave_it_and_for_no_other() {
+        let asked = |list: &str, token: Value| {
+            let items = (0..5).map(|n| (format!("é{n}"), json!(n)));
+            let params =
+                Params::read(json!({"maxResults": 2, "nextToken": token}), &["maxResults", "nextToken"])?;
+            page(&params, list, items)
+        };
+        let first = asked("things", json!("")).unwrap();
+        let token = first["nextToken"].as_str().unwrap();
+        assert_eq!(asked("things", json!(token)).unwrap()["things"], json!([2, 3]));
+        for (list, bad) in [
+            ("jobs", token),
+            ("things", "3"),
+            ("things", "a token that nobody gave"),
+            ("things", "ééééééééééééééééé"),
+            ("things", &token[..token.len() - 2]),
+            ("things", &format!("{token}0")),
+            ("things", &token.to_uppercase()),
+        ] {
+            let refused = asked(list, json!(bad)).expect_err(bad);
+            assert_eq!((refused.name, refused.status), ("InvalidRequestException", 400), "{list} {bad}");
+        }
     }
 }

@@ -57,6 +57,7 @@ pub(super) fn update_events(turn: &mut Turn<'_>, params: Value) -> Result<Value,
             _ => return Err(wrong("eventConfigurations", &format!("keyed by one of {KINDS:?}"))),
         }
     }
+    switches.set = Some([switches.set.map_or(turn.now, |[first, _]| first), turn.now]);
     turn.state.switches = switches;
     Ok(json!({}))
 }
@@ -68,5 +69,10 @@ pub(super) fn describe_events(turn: &mut Turn<'_>, params: Value) -> Result<Valu
         |kind: &str| (kind == "JOB" && switches.job) || (kind == "JOB_EXECUTION" && switches.job_execution);
     let shown: serde_json::Map<String, Value> =
         KINDS.iter().map(|kind| ((*kind).to_owned(), json!({"Enabled": enabled(kind)}))).collect();
-    Ok(json!({"eventConfigurations": shown}))
+    let mut body = json!({"eventConfigurations": shown});
+    if let Some([first, last]) = switches.set {
+        body["creationDate"] = json!(first.seconds());
+        body["lastModifiedDate"] = json!(last.seconds());
+    }
+    Ok(body)
 }

@@ -131,7 +131,8 @@ pub(super) fn delete(turn: &mut Turn<'_>, params: Value) -> Result<Value, Contro
 /// Puts what a request's template gives under what the request says itself.
 pub(super) fn fill_in(turn: &mut Turn<'_>, params: &mut Params) -> Result<(), ControlError> {
     let Some(arn) = params.text("jobTemplateArn")?.map(str::to_owned) else {
-        return match params.get("documentParameters") {
+        let given = params.object("documentParameters")?.filter(|given| !given.is_empty());
+        return match given {
             None => Ok(()),
             Some(_) => {
                 Err(ControlError::invalid("documentParameters needs the ARN of a managed job template."))
@@ -147,7 +148,7 @@ pub(super) fn fill_in(turn: &mut Turn<'_>, params: &mut Params) -> Result<(), Co
         params.set_default("document", document.into());
         return Ok(());
     }
-    if params.get("documentParameters").is_some() {
+    if params.object("documentParameters")?.is_some_and(|given| !given.is_empty()) {
         return Err(ControlError::invalid("documentParameters can be used with managed job templates only."));
     }
     let id = arn.strip_prefix(&turn.arn("jobtemplate/")).and_then(|id| JobId::try_from(id).ok());

@@ -12,6 +12,9 @@ use crate::state::Turn;
 
 /// A thing without a type has at most so many attributes.
 const ATTRIBUTES: usize = 3;
+/// Longest name and longest value of an attribute, in characters (service model).
+const ATTRIBUTE_NAME: usize = 128;
+const ATTRIBUTE_VALUE: usize = 800;
 
 pub(super) fn thing_not_found(name: &ThingName) -> ControlError {
     ControlError::not_found(format!("Thing {name} cannot be found."))
@@ -53,7 +56,22 @@ pub(super) fn read_attributes(value: Option<&Value>) -> Result<BTreeMap<String, 
     let map = || wrong("attributePayload.attributes", "a map of strings");
     let Some(value) = value else { return Ok(BTreeMap::new()) };
     let pairs = value.as_object().ok_or_else(map)?;
-    pairs.iter().map(|(key, value)| Ok((key.clone(), value.as_str().ok_or_else(map)?.to_owned()))).collect()
+    let attribute = |(key, value): (&String, &Value)| {
+        let value = value.as_str().ok_or_else(map)?;
+        let fits =
+            |text: &str, more: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c));
+        if !(1..=ATTRIBUTE_NAME).contains(&key.len()) || !fits(key, "_.,@/:#-") {
+            return Err(wrong("attributePayload.attributes", "keyed by 1 to 128 of [a-zA-Z0-9_.,@/:#-]"));
+        }
+        if value.len() > ATTRIBUTE_VALUE || !fits(value, "_.,@/:#=[]-") {
+            return Err(wrong(
+                "attributePayload.attributes",
+                "of values with at most 800 of [a-zA-Z0-9_.,@/:#=\\[\\]-]",
+            ));
+        }
+        Ok((key.clone(), value.to_owned()))
+    };
+    pairs.iter().map(attribute).collect()
 }
 
 pub(super) fn update(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {

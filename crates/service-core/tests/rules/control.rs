@@ -256,3 +256,49 @@ fn no_parameters_bring_the_service_down() {
         }
     }
 }
+
+#[test]
+fn an_update_may_take_retries_away_and_nothing_else() {
+    let mut bench = Bench::new();
+    let criteria = |list: &[(&str, u64)]| {
+        let list: Vec<Value> = list
+            .iter()
+            .map(|(kind, number)| json!({"failureType": kind, "numberOfRetries": number}))
+            .collect();
+        json!({ "criteriaList": list })
+    };
+    bench.job("j", json!({"jobExecutionsRetryConfig": criteria(&[("FAILED", 2), ("TIMED_OUT", 1)])}));
+    let update = |list: &[(&str, u64)]| json!({"jobId": "j", "jobExecutionsRetryConfig": criteria(list)});
+    for other in [&[("FAILED", 0)][..], &[("ALL", 0)], &[("FAILED", 0), ("TIMED_OUT", 1)]] {
+        assert_eq!(error(&mut bench, "UpdateJob", update(other)).1, "InvalidRequestException", "{other:?}");
+    }
+    bench.control("UpdateJob", update(&[("TIMED_OUT", 0), ("FAILED", 0)])).unwrap();
+    bench.publish("j/update", r#"{"status":"FAILED"}"#);
+    assert_eq!(bench.execution("j")["executionNumber"], 1);
+}
+
+#[test]
+fn attributes_are_of_the_models_characters() {
+    let mut bench = Bench::new();
+    let thing = |attributes: Value| json!({"thingName": "x", "attributePayload": {"attributes": attributes}});
+    for bad in [json!({"a b": "c"}), json!({"": "c"}), json!({"a": "b c"}), json!({"a": "x".repeat(801)})] {
+        assert_eq!(
+            error(&mut bench, "CreateThing", thing(bad.clone())).1,
+            "InvalidRequestException",
+            "{bad}"
+        );
+    }
+    bench.control("CreateThing", thing(json!({"a_.,@/:#-1": "b_.,@/:#=[]-", "c": "x".repeat(800)}))).unwrap();
+}
+
+#[test]
+fn event_configurations_tell_when_they_were_set() {
+    let mut bench = Bench::new();
+    assert!(bench.control("DescribeEventConfigurations", json!({})).unwrap().get("creationDate").is_none());
+    let on = json!({"eventConfigurations": {"JOB": {"Enabled": true}}});
+    bench.control("UpdateEventConfigurations", on.clone()).unwrap();
+    bench.passes(5000);
+    bench.control("UpdateEventConfigurations", on).unwrap();
+    let told = bench.control("DescribeEventConfigurations", json!({})).unwrap();
+    assert_eq!(told["lastModifiedDate"].as_u64(), told["creationDate"].as_u64().map(|first| first + 5));
+}

@@ -182,6 +182,52 @@ fn after_the_end_a_continuous_job_takes_nobody_and_completes_with_its_last_execu
 }
 
 #[test]
+fn after_the_end_a_job_takes_no_further_targets() {
+    let (mut bench, targets) = fleet(1);
+    bench.job("j", json!({"targets": targets, "targetSelection": "CONTINUOUS", "schedulingConfig": {"endTime": "2024-07-03T10:17"}}));
+    bench.passes(31 * MINUTE);
+    let more = json!({"jobId": "j", "targets": ["arn:aws:iot:us-east-1:123456789012:thing/t1"]});
+    let refused = bench.control("AssociateTargetsWithJob", more).expect_err("the end has passed");
+    assert_eq!(refused.name, "InvalidRequestException");
+    assert_eq!((count(&mut bench, "Queued"), job(&mut bench)["targets"].clone()), (json!(1), targets));
+}
+
+#[test]
+fn a_thing_joins_a_group_once_by_whichever_of_its_children() {
+    let mut bench = Bench::new();
+    for (name, parent) in [("top", None), ("a", Some("top")), ("b", Some("top"))] {
+        bench
+            .control("CreateThingGroup", json!({"thingGroupName": name, "parentGroupName": parent}))
+            .unwrap();
+    }
+    let member = |bench: &mut Bench, operation: &str, group: &str| {
+        bench.control(operation, json!({"thingGroupName": group, "thingName": "t1"})).unwrap();
+    };
+    member(&mut bench, "AddThingToThingGroup", "a");
+    let top = json!(["arn:aws:iot:us-east-1:123456789012:thinggroup/top"]);
+    bench.job("j", json!({"targets": top, "targetSelection": "CONTINUOUS"}));
+    bench.publish("j/update", r#"{"status":"SUCCEEDED"}"#);
+    member(&mut bench, "AddThingToThingGroup", "b");
+    assert_eq!(bench.execution("j")["executionNumber"], 1, "it has been in the target all along");
+    member(&mut bench, "RemoveThingFromThingGroup", "a");
+    member(&mut bench, "RemoveThingFromThingGroup", "b");
+    member(&mut bench, "AddThingToThingGroup", "b");
+    assert_eq!(bench.execution("j")["executionNumber"], 2);
+    // A group in between may be a target, too.
+    let between = json!(["arn:aws:iot:us-east-1:123456789012:thinggroup/a"]);
+    bench.job("k", json!({"targets": between, "targetSelection": "CONTINUOUS"}));
+    member(&mut bench, "AddThingToThingGroup", "a");
+    assert_eq!(bench.execution("k")["status"], "QUEUED");
+}
+
+#[test]
+fn without_an_end_the_behaviour_at_the_end_does_not_apply() {
+    let mut bench = scheduled(&json!({"startTime": "2024-07-03T10:30", "endBehavior": "CANCEL"}));
+    bench.passes(60 * MINUTE);
+    assert_eq!((count(&mut bench, "Queued"), bench.service.deadline()), (json!(1), None));
+}
+
+#[test]
 fn a_schedule_or_a_pace_that_cannot_be_kept_is_refused_by_name() {
     let mut bench = Bench::new();
     let rate = |member: &str, value: Value| {
@@ -210,7 +256,7 @@ fn a_schedule_or_a_pace_that_cannot_be_kept_is_refused_by_name() {
         ),
         (schedule(json!({"endTime": "2024-07-03T10:00"})), "30 minutes"),
         (schedule(json!({"endTime": "2027-07-03T10:00"})), "two years"),
-        (schedule(json!({"endBehavior": "CANCEL"})), "endTime"),
+        (schedule(json!({"endBehavior": "BURN"})), "endBehavior"),
         (schedule(json!({"endTime": "2024-07-04T10:00", "endBehavior": "BURN"})), "endBehavior"),
         (
             json!({"presignedUrlConfig": {"roleArn": "arn:aws:iam::1:role/r", "expiresInSec": 59}}),

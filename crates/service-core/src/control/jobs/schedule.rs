@@ -40,9 +40,6 @@ pub(super) fn read(params: &Params, now: EpochMillis) -> Result<Schedule, Contro
             _ => return Err(wrong("schedulingConfig.endBehavior", "STOP_ROLLOUT, CANCEL or FORCE_CANCEL")),
         },
     };
-    if end.is_none() && config.contains_key("endBehavior") {
-        return Err(ControlError::invalid("schedulingConfig.endBehavior needs an endTime."));
-    }
     Ok(Schedule { start, end, at_end })
 }
 
