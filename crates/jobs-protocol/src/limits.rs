@@ -18,5 +18,7 @@ pub const DETAILS_VALUE_UNITS: usize = 1024;
 pub const STEP_TIMEOUT_MINUTES: u16 = 10_080;
 /// Most entries of a pending list on the wire.
 pub const PENDING_ENTRIES: usize = 10;
+/// Most entries of a pending list while jobs with maintenance windows are among them.
+pub const PENDING_ENTRIES_IN_WINDOW: usize = 15;
 /// Most topic filters in one SUBSCRIBE packet.
 pub const FILTERS_PER_SUBSCRIBE: usize = 8;

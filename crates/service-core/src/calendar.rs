@@ -31,6 +31,40 @@ pub(crate) fn parse(text: &str) -> Option<EpochMillis> {
     Some(EpochMillis(minutes * 60_000))
 }
 
+/// Writes a moment in the form that [`parse`] reads.
+pub(crate) fn write(moment: EpochMillis) -> String {
+    let minutes = moment.0 / 60_000;
+    let Date { year, month, day, .. } = date(minutes / (24 * 60));
+    let (hour, minute) = (minutes / 60 % 24, minutes % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}")
+}
+
+/// A day of the calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Date {
+    pub(crate) year: u64,
+    /// From 1.
+    pub(crate) month: u64,
+    /// From 1.
+    pub(crate) day: u64,
+    /// 1 is Sunday, 7 Saturday.
+    pub(crate) weekday: u64,
+}
+
+/// The day that so many days follow 1970-01-01, which was a Thursday.
+pub(crate) const fn date(days: u64) -> Date {
+    // Counted from the 1st of March of the year 0, the leap day is the last of its year, and 400 years are always as long.
+    let since = days + 719_468;
+    let (era, of_era) = (since / 146_097, since % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = era * 400 + year_of_era + if month <= 2 { 1 } else { 0 };
+    Date { year, month, day, weekday: (days + 4) % 7 + 1 }
+}
+
 const fn leap(year: u64) -> bool {
     year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
 }
@@ -58,7 +92,26 @@ mod tests {
             ("2023-12-31T23:59", 1_704_067_140),
         ] {
             assert_eq!(parse(text), Some(EpochMillis(seconds * 1000)), "{text}");
+            assert_eq!(write(EpochMillis(seconds * 1000 + 59_999)), text.replace(' ', "T"));
         }
+    }
+
+    #[test]
+    fn every_day_follows_the_one_before_it() {
+        let mut before = date(0);
+        assert_eq!(before, Date { year: 1970, month: 1, day: 1, weekday: 5 });
+        for days in 1..84_000 {
+            let Date { year, month, day, weekday } = date(days);
+            let (last, december) = (before.day == days_of(before.year, before.month), before.month == 12);
+            let wanted = match (last, december) {
+                (false, _) => (before.year, before.month, before.day + 1),
+                (true, false) => (before.year, before.month + 1, 1),
+                (true, true) => (before.year + 1, 1, 1),
+            };
+            assert_eq!((year, month, day, weekday), (wanted.0, wanted.1, wanted.2, before.weekday % 7 + 1));
+            before = date(days);
+        }
+        assert_eq!(before.year, 2199);
     }
 
     #[test]

@@ -24,14 +24,17 @@ impl Turn<'_> {
             self.state.timers.set(alarm);
         }
         let begins = job.status == JobStatus::InProgress;
+        let opens = job.gate.change == Some(self.now);
         self.state.jobs.insert(id.clone(), job);
         if begins {
             self.begin_job(id);
+        } else if opens {
+            self.window_changes(id);
         }
     }
 
     /// A job begins to be handed out.
-    fn begin_job(&mut self, id: &JobId) {
+    pub(crate) fn begin_job(&mut self, id: &JobId) {
         let Some(job) = self.state.jobs.get(id) else { return };
         let things = job.continuous.then(|| self.things_of(&job.targets));
         let Some(job) = self.state.jobs.get_mut(id) else { return };
@@ -66,7 +69,7 @@ impl Turn<'_> {
 
     /// Queues the next batch of a job's rollout. A thing that has left in the meantime, or has the job already, costs no
     /// place in the batch.
-    fn release_batch(&mut self, id: &JobId) {
+    pub(crate) fn release_batch(&mut self, id: &JobId) {
         let now = self.now;
         let Some(job) = self.state.jobs.get_mut(id).filter(|job| job.status == JobStatus::InProgress) else {
             return;
@@ -96,6 +99,7 @@ impl Turn<'_> {
         match due {
             Due::TimeOut { thing, job, number } => self.time_out(&thing, &job, number),
             Due::Start(job) => self.begin_job(&job),
+            Due::Window(job) => self.window_changes(&job),
             Due::Batch(job) => self.release_batch(&job),
             Due::End(job) => self.end_schedule(&job),
         }
@@ -107,7 +111,13 @@ impl Turn<'_> {
         job.ended = true;
         match job.schedule.at_end {
             AtEnd::StopRollout => {
+                // No further window is due.
+                job.status = JobStatus::InProgress;
                 self.stop_rollout(id);
+                // A window that is open now still closes.
+                for alarm in self.state.jobs.get(id).into_iter().flat_map(|job| job.alarms(id)) {
+                    self.state.timers.set(alarm);
+                }
                 self.settle(id);
             }
             AtEnd::Cancel => self.cancel_job(id, Cancellation::default()),

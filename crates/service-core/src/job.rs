@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 use crate::EpochMillis;
 use crate::document::Document;
 use crate::execution::{Execution, Retries};
+use crate::maintenance::Gate;
+use crate::queue::Part;
 use crate::registry::{GroupName, Registry};
 use crate::rollout::{Pace, Schedule};
 use crate::runs::Runs;
@@ -184,6 +186,8 @@ pub(crate) struct Job {
     pub(crate) notified: u64,
     /// The end of its schedule is past.
     pub(crate) ended: bool,
+    #[serde(default)]
+    pub(crate) gate: Gate,
     /// Configurations as they were given, by member name, to be shown again.
     pub(crate) shown: Map<String, Value>,
     pub(crate) created_at: EpochMillis,
@@ -203,11 +207,17 @@ impl Job {
 
     /// The alarms that belong to the job itself and not to one of its executions.
     pub(crate) fn alarms(&self, id: &JobId) -> Vec<Alarm> {
-        let start = self.schedule.start.filter(|_| self.status == JobStatus::Scheduled);
+        // A job with windows begins with the first of them.
+        let waits = self.status == JobStatus::Scheduled && !self.schedule.has_windows();
+        let start = self.schedule.start.filter(|_| waits);
         let end = self.schedule.end.filter(|_| self.status.is_open() && !self.ended);
         let alarms = [
             start.map(|at| Alarm { at, due: Due::Start(id.clone()) }),
             end.map(|at| Alarm { at, due: Due::End(id.clone()) }),
+            self.gate
+                .change
+                .filter(|_| self.status.is_open())
+                .map(|at| Alarm { at, due: Due::Window(id.clone()) }),
             self.next_batch.map(|at| Alarm { at, due: Due::Batch(id.clone()) }),
         ];
         alarms.into_iter().flatten().collect()
@@ -215,7 +225,20 @@ impl Job {
 
     /// Whether things that come into its groups get it.
     pub(crate) fn follows_groups(&self) -> bool {
-        self.continuous && self.status == JobStatus::InProgress && !self.ended
+        self.continuous && self.is_running() && !self.ended
+    }
+
+    /// Whether it has begun and is not over. Between two maintenance windows it is SCHEDULED and runs all the same.
+    pub(crate) fn is_running(&self) -> bool {
+        self.status == JobStatus::InProgress || (self.status == JobStatus::Scheduled && self.gate.held)
+    }
+
+    /// The part of its thing's queue that an execution belongs to.
+    pub(crate) fn part_of(&self, execution: &Execution) -> Part {
+        match execution.part() {
+            Part::Queued if self.gate.held => Part::Held,
+            part @ (Part::InProgress | Part::Queued | Part::Held | Part::Finished) => part,
+        }
     }
 
     /// Whether executions are still being handed out.

@@ -11,6 +11,7 @@
 
 mod calendar;
 mod control;
+mod cron;
 mod device;
 mod document;
 mod event;
@@ -19,6 +20,7 @@ mod handout;
 mod ids;
 mod job;
 mod lifecycle;
+mod maintenance;
 mod notification;
 mod queue;
 mod registry;

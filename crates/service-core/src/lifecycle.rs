@@ -33,12 +33,14 @@ impl Turn<'_> {
         let Some(job) = self.state.jobs.get_mut(id) else { return };
         let number = job.newest(thing).map_or(ExecutionNumber::new(1), |(number, _)| number.next());
         let execution = Execution::queued(serial, retries, self.now);
-        let place = execution.place(id, number);
+        let (place, part) = (execution.place(id, number), job.part_of(&execution));
         job.counts.add(execution.status);
         job.notified += 1;
         job.executions.entry(thing.clone()).or_default().push(number, execution);
-        self.state.queues.entry(thing.clone()).or_default().put(&place, Part::Queued);
-        self.changes.set_changed(thing);
+        self.state.queues.entry(thing.clone()).or_default().put(&place, part);
+        if part.is_pending() {
+            self.changes.set_changed(thing);
+        }
     }
 
     /// Changes one execution, with everything that hangs on it.
@@ -52,6 +54,9 @@ impl Turn<'_> {
         self.changes.before(self.state, thing);
         let State { jobs, queues, timers, .. } = &mut *self.state;
         let Some(job) = jobs.get_mut(id) else { return };
+        let Some(part_before) = job.execution(thing, number).map(|execution| job.part_of(execution)) else {
+            return;
+        };
         let Some(execution) = job.executions.get_mut(thing).and_then(|numbers| numbers.get_mut(number))
         else {
             return;
@@ -59,19 +64,22 @@ impl Turn<'_> {
         if let Some(old) = execution.alarm(thing, id, number) {
             timers.clear(&old);
         }
-        let (status_before, part_before) = (execution.status, execution.part());
+        let status_before = execution.status;
         how(execution);
         if let Some(new) = execution.alarm(thing, id, number) {
             timers.set(new);
         }
-        let (execution, part) = (execution.clone(), execution.part());
+        let execution = execution.clone();
+        let part = job.part_of(&execution);
         job.counts.subtract(status_before);
         job.counts.add(execution.status);
         if part != part_before {
             queues.entry(thing.clone()).or_default().put(&execution.place(id, number), part);
         }
-        if part == Part::Finished && part_before != Part::Finished {
+        if part.is_pending() != part_before.is_pending() {
             self.changes.set_changed(thing);
+        }
+        if part == Part::Finished && part_before != Part::Finished {
             self.execution_event(id, thing, &execution);
             self.retry(id, thing, &execution);
             self.settle(id);
@@ -79,7 +87,7 @@ impl Turn<'_> {
     }
 
     fn retry(&mut self, id: &JobId, thing: &ThingName, ended: &Execution) {
-        let job = self.state.jobs.get(id).filter(|job| job.status == JobStatus::InProgress && !job.ended);
+        let job = self.state.jobs.get(id).filter(|job| job.is_running() && !job.ended);
         if let Some(retries) = job.and_then(|job| job.retry_after(ended)) {
             self.enqueue(id, thing, retries);
         }
@@ -89,7 +97,7 @@ impl Turn<'_> {
     /// execution completes the job and does not abort it.
     pub(crate) fn settle(&mut self, id: &JobId) {
         let Some(job) = self.state.jobs.get_mut(id) else { return };
-        if job.status != JobStatus::InProgress {
+        if !job.is_running() {
             return;
         }
         let all_handed_out = job.ended || (!job.continuous && job.waiting.is_empty());
@@ -162,7 +170,7 @@ impl Turn<'_> {
                 queues.remove(thing);
             }
         }
-        if execution.part() != Part::Finished {
+        if job.part_of(&execution).is_pending() {
             self.changes.set_changed(thing);
         }
         self.execution_deleted(id, thing, &execution);

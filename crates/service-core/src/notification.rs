@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use jobs_protocol::limits::{PENDING_ENTRIES, PENDING_ENTRIES_IN_WINDOW};
 use jobs_protocol::message::{JobExecutionSummary, Notify, NotifyNext, PendingByStatus};
 use jobs_protocol::topic::JobsTopic;
 use jobs_protocol::{ExecutionStatus, ThingName};
@@ -105,11 +106,15 @@ fn next(
     NotifyNext { timestamp: now.seconds(), execution }
 }
 
-/// The pending executions of a thing as they are listed: in progress, and queued; the first ten in all.
+/// The pending executions of a thing as they are listed: in progress, and queued; the first ten in all, or fifteen if
+/// jobs with maintenance windows are among them.
 pub(crate) fn pending_lists(state: &State, thing: &ThingName) -> [Vec<JobExecutionSummary>; 2] {
     let mut lists = [Vec::new(), Vec::new()];
-    let places = state.queues.get(thing).into_iter().flat_map(crate::queue::Queue::pending);
-    for place in places.take(jobs_protocol::limits::PENDING_ENTRIES) {
+    let places = || state.queues.get(thing).into_iter().flat_map(crate::queue::Queue::pending);
+    let in_window = |place: &Place| state.jobs.get(&place.job).is_some_and(|job| job.schedule.has_windows());
+    let more = places().take(PENDING_ENTRIES_IN_WINDOW).any(in_window);
+    let limit = if more { PENDING_ENTRIES_IN_WINDOW } else { PENDING_ENTRIES };
+    for place in places().take(limit) {
         let job = state.jobs.get(&place.job);
         if let Some(execution) = job.and_then(|job| job.execution(thing, place.number)) {
             let list = usize::from(execution.status == ExecutionStatus::Queued);

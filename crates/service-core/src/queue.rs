@@ -24,6 +24,7 @@ pub(crate) struct Place {
 pub(crate) struct Queue {
     in_progress: BTreeSet<Place>,
     queued: BTreeSet<Place>,
+    held: BTreeSet<Place>,
     finished: BTreeSet<Place>,
 }
 
@@ -32,7 +33,16 @@ pub(crate) struct Queue {
 pub(crate) enum Part {
     InProgress,
     Queued,
+    /// Queued, but outside the job's maintenance windows.
+    Held,
     Finished,
+}
+
+impl Part {
+    /// Whether a device sees it: the pending ones.
+    pub(crate) const fn is_pending(self) -> bool {
+        matches!(self, Self::InProgress | Self::Queued)
+    }
 }
 
 impl Queue {
@@ -48,7 +58,7 @@ impl Queue {
 
     /// Every execution of the thing, in no order that means anything.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Place> {
-        self.pending().chain(&self.finished)
+        self.pending().chain(&self.held).chain(&self.finished)
     }
 
     /// Whether the thing has no execution at all.
@@ -64,7 +74,7 @@ impl Queue {
 
     /// Takes an execution out.
     pub(crate) fn remove(&mut self, place: &Place) {
-        for part in [Part::InProgress, Part::Queued, Part::Finished] {
+        for part in [Part::InProgress, Part::Queued, Part::Held, Part::Finished] {
             self.part(part).remove(place);
         }
     }
@@ -73,6 +83,7 @@ impl Queue {
         match part {
             Part::InProgress => &mut self.in_progress,
             Part::Queued => &mut self.queued,
+            Part::Held => &mut self.held,
             Part::Finished => &mut self.finished,
         }
     }

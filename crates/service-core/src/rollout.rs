@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::EpochMillis;
+use crate::maintenance::Window;
 
 /// The rate that none exceeds, and that holds where only growth is configured.
 const MOST: u64 = 1000;
@@ -65,11 +66,14 @@ impl Growth {
 }
 
 /// When a job is handed out, and what becomes of it at the end.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Schedule {
     pub(crate) start: Option<EpochMillis>,
     pub(crate) end: Option<EpochMillis>,
     pub(crate) at_end: AtEnd,
+    /// If there are any, it is handed out in these only.
+    #[serde(default)]
+    pub(crate) windows: Vec<Window>,
 }
 
 /// What happens to a job at the end of its schedule.

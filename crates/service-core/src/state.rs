@@ -55,7 +55,7 @@ impl State {
             for (thing, numbers) in &job.executions {
                 for (number, execution) in numbers.iter() {
                     let queue = self.queues.entry(thing.clone()).or_default();
-                    queue.put(&execution.place(id, *number), execution.part());
+                    queue.put(&execution.place(id, *number), job.part_of(execution));
                     if let Some(alarm) = execution.alarm(thing, id, *number) {
                         self.timers.set(alarm);
                     }

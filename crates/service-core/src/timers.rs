@@ -13,13 +13,16 @@ pub(crate) struct Alarm {
     pub(crate) due: Due,
 }
 
-/// What it is. Of those at the same moment, an end comes before the next batch.
+/// What it is. Of those at the same moment, an end comes before the next batch, and so does
+/// the end of a window.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Due {
     /// A scheduled job begins.
     Start(JobId),
     /// A job's schedule ends.
     End(JobId),
+    /// A maintenance window of a job opens or closes.
+    Window(JobId),
     /// The next batch of a job's rollout.
     Batch(JobId),
     /// The end of an execution's time: of its in-progress timer or its step timer, whichever comes first.

@@ -53,6 +53,23 @@ def test_a_job_with_a_later_start_is_scheduled(iot, data, fresh):
     assert iot.describe_job(jobId=job)["job"]["status"] == "CANCELED"
 
 
+def test_a_job_with_maintenance_windows_waits_for_the_next_one(iot, data, fresh):
+    thing = fresh.thing()
+    opening = datetime.now(UTC) + timedelta(hours=2)
+    window = {"startTime": f"cron({opening.minute} {opening.hour} ? * * *)", "durationInMinutes": 60}
+    schedule = {"maintenanceWindows": [window]}
+    with pytest.raises(iot.exceptions.InvalidRequestException):
+        fresh.job(thing, schedulingConfig=schedule)
+    job = fresh.job(thing, schedulingConfig=schedule, targetSelection="CONTINUOUS")
+    described = iot.describe_job(jobId=job)["job"]
+    assert (described["status"], described["schedulingConfig"]) == ("SCHEDULED", schedule)
+    rollouts = [rollout["startTime"] for rollout in described["scheduledJobRollouts"]]
+    assert rollouts[0] == opening.strftime("%Y-%m-%dT%H:%M") and len(rollouts) == 7
+    assert data.get_pending_job_executions(thingName=thing)["queuedJobs"] == []
+    iot.cancel_job(jobId=job)
+    assert iot.describe_job(jobId=job)["job"]["status"] == "CANCELED"
+
+
 def test_a_start_in_another_form_is_refused_in_the_services_words(iot, fresh):
     with pytest.raises(iot.exceptions.InvalidRequestException) as refused:
         fresh.job(fresh.thing(), schedulingConfig={"startTime": "2027-01-01T00:00:00Z"})

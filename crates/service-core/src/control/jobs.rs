@@ -2,7 +2,7 @@
 
 pub(super) mod config;
 pub(super) mod create;
-mod schedule;
+pub(super) mod schedule;
 
 use std::collections::BTreeSet;
 
@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::ControlError;
 use super::params::{Params, newest_first, page, wrong};
+use crate::calendar;
 use crate::event::selection;
 use crate::job::{COUNTED, Job, JobStatus, RetryCriterion, Target};
 use crate::lifecycle::Cancellation;
@@ -52,6 +53,11 @@ pub(super) fn describe(turn: &mut Turn<'_>, params: Value) -> Result<Value, Cont
         ("forceCanceled", job.force_canceled.then_some(Value::Bool(true))),
     ];
     shown.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    if job.schedule.has_windows() && job.status.is_open() {
+        let coming = job.schedule.coming_windows(turn.now).into_iter();
+        let rollouts: Vec<Value> = coming.map(|at| json!({"startTime": calendar::write(at)})).collect();
+        shown.insert("scheduledJobRollouts".to_owned(), rollouts.into());
+    }
     let mut body = json!({"job": shown});
     if let Some(source) = &job.source {
         body["documentSource"] = json!(source);

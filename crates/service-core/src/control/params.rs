@@ -52,6 +52,14 @@ impl Params {
         self.0.entry(name).or_insert(value);
     }
 
+    /// Adds a member to a member that is an object, unless it has it itself.
+    pub(crate) fn set_default_in(&mut self, name: &str, member: &str, value: Value) {
+        let inside = self.0.entry(name).or_insert_with(|| Value::Object(Map::new()));
+        if let Some(members) = inside.as_object_mut() {
+            members.entry(member).or_insert(value);
+        }
+    }
+
     pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, ControlError> {
         let Some(value) = self.get(name) else { return Ok(None) };
         value.as_str().map(Some).ok_or_else(|| wrong(name, "a string"))
@@ -167,10 +175,10 @@ fn token_of(list: &str, key: &str) -> String {
 
 /// The key in a token, if it is one of this list.
 fn key_of(list: &str, token: &str) -> Option<String> {
-    let (digits, rest) = token.get(16..)?.as_bytes().as_chunks::<2>();
-    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let key = String::from_utf8(digits.iter().map(byte).collect::<Option<_>>()?).ok()?;
-    (rest.is_empty() && token_of(list, &key) == token).then_some(key)
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let bytes = token.get(16..)?.as_bytes().chunks(2).map(byte).collect::<Option<_>>()?;
+    let key = String::from_utf8(bytes).ok()?;
+    (token_of(list, &key) == token).then_some(key)
 }
 
 /// A key by which what was created last comes first.

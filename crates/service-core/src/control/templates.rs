@@ -10,6 +10,7 @@ use super::error::ControlError;
 use super::jobs::config::{self, Configs};
 use super::jobs::create::{PROSE, document_of};
 use super::jobs::job_not_found;
+use super::jobs::schedule;
 use super::params::{Params, page, wrong};
 use super::tags;
 use crate::EpochMillis;
@@ -29,6 +30,10 @@ pub(crate) struct Template {
 /// What a template can give to a job, besides its configurations.
 const DOCUMENT: [&str; 2] = ["document", "documentSource"];
 
+/// Maintenance windows stand in a template's own members, and in a job's schedule.
+const WINDOWS: &str = "maintenanceWindows";
+const SCHEDULE: &str = "schedulingConfig";
+
 fn id_of(params: &Params) -> Result<JobId, ControlError> {
     let text = params.required_text("jobTemplateId")?;
     JobId::try_from(text).map_err(|fault| wrong("jobTemplateId", &fault.to_string()))
@@ -39,7 +44,7 @@ fn not_found(id: &str) -> ControlError {
 }
 
 pub(super) fn create(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
-    let given: Vec<&str> = DOCUMENT.into_iter().chain(config::NAMES).collect();
+    let given: Vec<&str> = DOCUMENT.into_iter().chain(config::NAMES).chain([WINDOWS]).collect();
     let known: Vec<&str> =
         ["jobTemplateId", "description", "jobArn", "tags"].into_iter().chain(given.iter().copied()).collect();
     let params = Params::read(params, &known)?;
@@ -47,6 +52,7 @@ pub(super) fn create(turn: &mut Turn<'_>, params: Value) -> Result<Value, Contro
     params.required_text("description")?;
     let description = params.prose("description", PROSE)?.unwrap_or_default();
     Configs::read(&params)?;
+    schedule::windows(params.get(WINDOWS))?;
     let tags = tags::read(&params)?;
     let mut members = match params.text("jobArn")? {
         Some(arn) => of_job(turn, arn)?,
@@ -90,6 +96,9 @@ fn of_job(turn: &Turn<'_>, arn: &str) -> Result<Map<String, Value>, ControlError
     }
     let configs = job.shown.iter().filter(|(name, _)| config::NAMES.contains(&name.as_str()));
     members.extend(configs.map(|(name, value)| (name.clone(), value.clone())));
+    if let Some(windows) = job.shown.get(SCHEDULE).and_then(|schedule| schedule.get(WINDOWS)) {
+        members.insert(WINDOWS.to_owned(), windows.clone());
+    }
     Ok(members)
 }
 
@@ -158,6 +167,8 @@ pub(super) fn fill_in(turn: &mut Turn<'_>, params: &mut Params) -> Result<(), Co
     for (name, value) in &template.members {
         match (name.as_str(), value.as_str()) {
             ("document" | "documentSource", _) if own_document => {}
+            // Those of the request, if it has any, count instead.
+            (WINDOWS, _) => params.set_default_in(SCHEDULE, WINDOWS, value.clone()),
             // The job shows the same source; its content is the one that the template was made with.
             ("document", Some(text)) if sourced => turn.fetched = Some(text.to_owned()),
             _ => params.set_default(name, value.clone()),

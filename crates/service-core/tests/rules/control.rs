@@ -18,17 +18,9 @@ fn what_is_not_here_is_said() {
     assert_eq!(error(&mut bench, "CreateStream", json!({})).0, 501);
     let base =
         json!({"jobId": "j", "targets": ["arn:aws:iot:us-east-1:123456789012:thing/t1"], "document": "{}"});
-    for (option, value) in [
-        ("maintenanceWindows", json!([{"startTime": "cron(0 18 ? * MON *)", "durationInMinutes": 60}])),
-        ("namespaceId", json!("n")),
-        ("destinationPackageVersions", json!(["arn:x"])),
-    ] {
+    for (option, value) in [("namespaceId", json!("n")), ("destinationPackageVersions", json!(["arn:x"]))] {
         let mut params = base.clone();
-        if option == "maintenanceWindows" {
-            params["schedulingConfig"] = json!({ option: value });
-        } else {
-            params[option] = value;
-        }
+        params[option] = value;
         let (status, name, message) = error(&mut bench, "CreateJob", params);
         assert_eq!((status, name), (400, "InvalidRequestException"));
         assert!(message.contains(option), "{message}");

@@ -8,6 +8,7 @@ mod control;
 mod device;
 mod documents;
 mod handout;
+mod maintenance;
 mod moves;
 mod notifications;
 mod saved;

@@ -11,7 +11,7 @@ use crate::bench::Bench;
 
 #[derive(Debug, Clone)]
 enum Move {
-    Create { job: u8, minutes: u8, retries: u8 },
+    Create { job: u8, minutes: u8, retries: u8, windows: bool },
     StartNext { step: u8 },
     Update { job: u8, status: u8, step: u8 },
     CancelJob { job: u8, force: bool },
@@ -25,7 +25,8 @@ enum Move {
 fn any_move() -> impl Strategy<Value = Move> {
     let job = 0..5_u8;
     prop_oneof![
-        3 => (job.clone(), 0..3_u8, 0..3_u8).prop_map(|(job, minutes, retries)| Move::Create { job, minutes, retries }),
+        3 => (job.clone(), 0..3_u8, 0..3_u8, prop::bool::weighted(0.3))
+            .prop_map(|(job, minutes, retries, windows)| Move::Create { job, minutes, retries, windows }),
         2 => (0..3_u8).prop_map(|step| Move::StartNext { step }),
         5 => (job.clone(), 0..4_u8, 0..3_u8).prop_map(|(job, status, step)| Move::Update { job, status, step }),
         1 => (job.clone(), any::<bool>()).prop_map(|(job, force)| Move::CancelJob { job, force }),
@@ -74,7 +75,7 @@ fn step_of(minutes: u8) -> Value {
 fn apply(bench: &mut Bench, what: &Move) -> Vec<Message> {
     let id = |job: u8| format!("job{job}");
     match *what {
-        Move::Create { job, minutes, retries } => {
+        Move::Create { job, minutes, retries, windows } => {
             let retry = json!({"criteriaList": [{"failureType": "ALL", "numberOfRetries": retries}]});
             let mut params = json!({
                 "jobId": id(job),
@@ -84,6 +85,12 @@ fn apply(bench: &mut Bench, what: &Move) -> Vec<Message> {
             });
             if minutes > 0 {
                 params["timeoutConfig"] = json!({"inProgressTimeoutInMinutes": minutes});
+            }
+            if windows {
+                // Every other minute.
+                let window = json!({"startTime": "cron(0/2 * ? * * *)", "durationInMinutes": 1});
+                params["schedulingConfig"] = json!({"maintenanceWindows": [window]});
+                params["targetSelection"] = json!("CONTINUOUS");
             }
             bench.try_control("CreateJob", params).1
         }
@@ -170,7 +177,8 @@ fn check_counters(bench: &mut Bench) {
             assert_eq!(told["jobProcessDetails"][counter], counted, "{id} {status}");
         }
         let open = statuses.iter().any(|status| ["QUEUED", "IN_PROGRESS"].contains(status));
-        assert!(open || told["status"] != "IN_PROGRESS", "{id} has nothing left to wait for");
+        let waits = open || told["targetSelection"] == "CONTINUOUS";
+        assert!(waits || told["status"] != "IN_PROGRESS", "{id} has nothing left to wait for");
         assert!(!open || told["status"] != "COMPLETED", "{id} is not complete");
     }
 }
@@ -182,6 +190,12 @@ fn check_deadline(bench: &mut Bench, view: &View) {
         let left = bench.execution(id)["approximateSecondsBeforeTimedOut"].as_u64();
         earliest = earliest.into_iter().chain(left).min();
     }
+    let jobs = bench.control("ListJobs", json!({"targetSelection": "CONTINUOUS"})).unwrap()["jobs"].clone();
+    let windows = |job: &Value| ["IN_PROGRESS", "SCHEDULED"].contains(&job["status"].as_str().unwrap());
+    let changes = jobs.as_array().unwrap().iter().any(windows);
+    // Windows open and close at full minutes.
+    let minute = changes.then(|| (60_000 - bench.now.0 % 60_000) / 1000);
+    let earliest = earliest.into_iter().chain(minute).min();
     let deadline = bench.service.deadline().map(|deadline| (deadline.0 - bench.now.0) / 1000);
     assert_eq!(deadline, earliest, "the alarm is set for the first that ends, and for nothing else");
 }

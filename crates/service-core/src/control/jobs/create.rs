@@ -14,6 +14,7 @@ use crate::control::params::{Params, wrong};
 use crate::control::{tags, templates};
 use crate::document::{Document, InvalidDocument};
 use crate::job::{Counts, Job, JobStatus, Target};
+use crate::maintenance::Gate;
 use crate::registry::GroupName;
 use crate::rollout::Pace;
 use crate::state::Turn;
@@ -54,7 +55,7 @@ pub(in crate::control) fn create(turn: &mut Turn<'_>, params: Value) -> Result<V
         Some(_) => return Err(wrong("targetSelection", "SNAPSHOT or CONTINUOUS")),
     };
     let configs = Configs::read(&params)?;
-    let schedule = schedule::read(&params, turn.now)?;
+    let schedule = schedule::read(&params, continuous, turn.now)?;
     let tags = tags::read(&params)?;
     if turn.state.jobs.contains_key(&id) {
         let arn = turn.arn(format_args!("job/{id}"));
@@ -66,7 +67,11 @@ pub(in crate::control) fn create(turn: &mut Turn<'_>, params: Value) -> Result<V
         serial: turn.state.next_serial(),
         targets,
         continuous,
-        status: if schedule.start.is_some() { JobStatus::Scheduled } else { JobStatus::InProgress },
+        status: if schedule.start.is_some() || schedule.has_windows() {
+            JobStatus::Scheduled
+        } else {
+            JobStatus::InProgress
+        },
         document,
         source,
         description,
@@ -74,6 +79,7 @@ pub(in crate::control) fn create(turn: &mut Turn<'_>, params: Value) -> Result<V
         retry: Vec::new(),
         abort: Vec::new(),
         pace: Pace::default(),
+        gate: Gate { held: false, change: schedule.first_opening(turn.now) },
         schedule,
         waiting: VecDeque::new(),
         next_batch: None,
