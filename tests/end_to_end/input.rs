@@ -87,7 +87,7 @@ fn nothing_that_comes_over_the_wire_stops_the_daemon() {
     works(&desk, "after");
     assert!(daemon.is_alive());
     assert!(!daemon.log().contains("panicked at"), "{}", daemon.log());
-    assert_eq!(daemon.terminate().0.code(), Some(0));
+    assert_eq!(daemon.terminate().code(), Some(0));
 }
 
 #[test]

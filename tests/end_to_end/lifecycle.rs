@@ -1,16 +1,11 @@
 //! Order, cancellation, and what becomes of a job when daemon or service go away and come back.
 
-use std::time::Duration;
-
 use serde_json::json;
 use testkit::{Board, eventually};
 
 use crate::{
     THING, desk, document, install_patient_handler, let_go, notes, process_in, start, wait_for_note,
 };
-
-/// More than the daemon needs on any machine, and less than it would take if it waited for its handler.
-const QUICKLY: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_second_job_waits_for_the_first() {
@@ -113,9 +108,8 @@ fn a_daemon_that_is_asked_to_end_does_so_with_code_0_and_leaves_its_handler_alon
     let daemon = start(&board);
     desk.create_job(THING, "j", &document("patient", json!({})));
     wait_for_note(&board, "patient begins");
-    let (status, after) = daemon.terminate();
-    assert_eq!(status.code(), Some(0));
-    assert!(after < QUICKLY, "it took {after:?}");
+    // Its handler would run for ever.
+    assert_eq!(daemon.terminate().code(), Some(0));
     assert_eq!(desk.execution(THING, "j").status, "IN_PROGRESS");
     let _daemon = start(&board);
     let_go(&board, "patient");
@@ -132,7 +126,7 @@ fn a_daemon_that_is_to_take_its_handler_along_says_so() {
     let daemon = start(&board);
     desk.create_job(THING, "j", &document("patient", json!({})));
     wait_for_note(&board, "patient begins");
-    let (status, _) = daemon.terminate();
+    let status = daemon.terminate();
     assert_eq!(status.code(), Some(0));
     let _daemon = start(&board);
     let execution = desk.wait_until_over(THING, "j");

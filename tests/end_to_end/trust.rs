@@ -72,5 +72,5 @@ fn complains(desk: &Desk, board: &Board, words: &str) {
     daemon.wait_for_log(words);
     assert_eq!(desk.execution(THING, "j").status, "QUEUED");
     assert!(daemon.is_alive(), "{}", daemon.log());
-    assert_eq!(daemon.terminate().0.code(), Some(0));
+    assert_eq!(daemon.terminate().code(), Some(0));
 }

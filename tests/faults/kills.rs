@@ -203,7 +203,7 @@ impl<'a> Torment<'a> {
             }
             Blow::Restart => {
                 let log = daemon.log();
-                let (status, _) = daemon.terminate();
+                let status = daemon.terminate();
                 // One that has not begun yet is ended by the signal itself.
                 let good = status.code() == Some(0) || status.signal() == Some(Signal::TERM.as_raw());
                 assert!(good, "seed {}: {status}: {log}", self.seed);

@@ -29,7 +29,7 @@ fn a_handler_that_asks_for_a_reboot_goes_on_after_it() {
     let waiting = desk.execution(THING, "j");
     assert_eq!(waiting.status, "IN_PROGRESS", "{waiting:?}");
     assert!(waiting.detail("progress").contains("reboot"), "{waiting:?}");
-    assert_eq!(daemon.terminate().0.code(), Some(0));
+    assert_eq!(daemon.terminate().code(), Some(0));
     machine.boots_as("second");
     let daemon = machine.start(None);
     let over = desk.wait_until_over(THING, "j");
@@ -54,7 +54,7 @@ fn the_sample_handler_succeeds_when_the_machine_has_restarted_and_tells_both_boo
         let daemon = machine.start(None);
         desk.create_job(THING, "j", &sample(&format!("sample-job-docs/{document}")));
         machine.wait_for_reboots(1, &daemon);
-        assert_eq!(daemon.terminate().0.code(), Some(0));
+        assert_eq!(daemon.terminate().code(), Some(0));
         machine.boots_as("second");
         kernel_tells("second");
         let daemon = machine.start(None);

@@ -5,6 +5,8 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use local_service::pki::Identity;
+use rustix::fs::Mode;
+use rustix::process::umask;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -22,6 +24,8 @@ impl Board {
     /// A board that is set up for `thing` at this service.
     #[must_use]
     pub fn new(desk: &Desk, thing: &str) -> Self {
+        // The daemon runs nothing from where others can write, and whoever runs the tests may have a umask that lets them.
+        umask(Mode::from_raw_mode(0o022));
         let directory = TempDir::new().expect("a temporary directory can be made");
         let path = directory.path();
         DirBuilder::new().mode(0o700).create(path.join("handlers")).expect("the directory is ours");

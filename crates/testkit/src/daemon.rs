@@ -58,13 +58,11 @@ impl Daemon {
         kill_process(self.pid(), signal).expect("the daemon has not been waited for");
     }
 
-    /// Asks the daemon to end and waits until it has; also says how long that took.
+    /// Asks the daemon to end and waits until it has.
     #[must_use]
-    pub fn terminate(mut self) -> (ExitStatus, Duration) {
-        let asked = Instant::now();
+    pub fn terminate(mut self) -> ExitStatus {
         self.signal(Signal::TERM);
-        let status = self.wait();
-        (status, asked.elapsed())
+        self.wait()
     }
 
     /// Waits until the daemon has ended.

@@ -1,12 +1,13 @@
 //! The local Jobs service, in the background of the test, and the operator who creates and looks at jobs.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use jobs_protocol::ThingName;
 use local_service::pki::{Authority, Identity, Validity};
 use local_service::{FaultPlan, Options, Refusal, Running, start};
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 
 use crate::patience::eventually;
@@ -18,6 +19,8 @@ pub struct Desk {
     running: Option<Running>,
     options: Options,
     authority: Authority,
+    /// Bound to the port of MQTT and never listening: nobody else is given the port while the service is away.
+    _port: TcpSocket,
 }
 
 /// An execution, as the operator sees it.
@@ -79,10 +82,11 @@ impl Desk {
         let server = authority.server(hosts, validity).expect("a certificate can be made");
         let mut options = Options::new(authority.certificate().to_owned(), server, things);
         change(&mut options);
+        // Each life of the service is to be found in the same place.
+        let (port, mqtt) = runtime.block_on(async { reserve() }).expect("a port is free");
+        options.mqtt = mqtt;
         let running = runtime.block_on(start(options.clone())).expect("the service starts");
-        // The next life of the service is to be found in the same place.
-        options.mqtt = running.mqtt;
-        Self { runtime, running: Some(running), options, authority }
+        Self { runtime, running: Some(running), options, authority, _port: port }
     }
 
     /// Who signs for this service and its devices.
@@ -198,4 +202,13 @@ impl Desk {
             || Some(self.execution(thing, job)).filter(&good),
         )
     }
+}
+
+/// A port of the loopback address that only a listener can have which, as this socket does, lets others use its address.
+fn reserve() -> std::io::Result<(TcpSocket, SocketAddr)> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let address = socket.local_addr()?;
+    Ok((socket, address))
 }

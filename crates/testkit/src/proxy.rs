@@ -143,10 +143,12 @@ async fn carry(
     let (from_service, to_service) = service.into_split();
     let (up, down) = (states.clone(), states.clone());
     tokio::select! {
+        // First of all: what was sent after the cut must not pass, however late this task gets to know of both. An
+        // error says that the path itself is gone, which cuts it as well.
+        biased;
+        _ = states.wait_for(|state| state.cut != at_first.cut) => Ok(()),
         ended = pump(from_device, to_service, at_first, up, None) => ended,
         ended = pump(from_service, to_device, at_first, down, at_first.breaks_after) => ended,
-        // An error says that the path itself is gone, which cuts it as well.
-        _ = states.wait_for(|state| state.cut != at_first.cut) => Ok(()),
     }
 }
 

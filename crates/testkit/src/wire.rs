@@ -143,11 +143,13 @@ async fn pass(device: TcpStream, ends: &mut Ends) -> io::Result<()> {
     let (mut from_service, mut to_service) = tokio::io::split(service);
     let (sender, mut packets) = mpsc::channel::<Vec<u8>>(QUEUE);
     tokio::select! {
+        // First of all: what was sent after the cut must not pass. An error says that the wire itself is gone, which
+        // cuts it as well.
+        biased;
+        _ = ends.cut.changed() => Ok(()),
         ended = upstream(&mut from_device, &mut to_service) => ended,
         ended = packetwise(&mut from_service, &sender, &ends.to_device) => ended,
         ended = write_all(&mut packets, &mut to_device) => ended,
-        // An error says that the wire itself is gone, which cuts it as well.
-        _ = ends.cut.changed() => Ok(()),
     }
 }
 

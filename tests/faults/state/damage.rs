@@ -145,7 +145,7 @@ fn finish_a_job(scene: &Scene) {
     scene.create("j", "quick");
     assert_eq!(scene.ended("j").status, "SUCCEEDED");
     daemon.wait_for_log("Job closed");
-    assert_eq!(daemon.terminate().0.code(), Some(0));
+    assert_eq!(daemon.terminate().code(), Some(0));
 }
 
 /// The next life brings job `j` to an end without running it again, and no other handler runs as long as that runs.

@@ -37,7 +37,7 @@ fn on_a_disk_that_can_only_be_read_nothing_is_begun_and_the_job_waits() {
         mount.set_read_only(false);
         let daemon = scene.start();
         assert_eq!(scene.ended(&job).status, "SUCCEEDED");
-        assert_eq!(daemon.terminate().0.code(), Some(0));
+        assert_eq!(daemon.terminate().code(), Some(0));
     }
     assert_eq!(scene.runs(), ["j-false", "j-true"]);
 }
@@ -140,7 +140,7 @@ fn on_a_disk_that_breaks_while_a_handler_runs_nothing_is_told_that_is_not_saved(
 #[test]
 fn a_state_directory_that_others_can_change_is_not_used() {
     let scene = Scene::set();
-    assert_eq!(scene.start_idle().terminate().0.code(), Some(0));
+    assert_eq!(scene.start_idle().terminate().code(), Some(0));
     let set_mode =
         |mode| fs::set_permissions(scene.state(), fs::Permissions::from_mode(mode)).expect("it is ours");
     set_mode(0o770);
