@@ -1,10 +1,6 @@
 //! The agent dies and comes back; the keeper dies; both are gone.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bench;
 

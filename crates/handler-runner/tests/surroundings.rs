@@ -1,10 +1,6 @@
 //! What a handler finds when it starts: arguments, environment, descriptors, signals, user.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bench;
 
@@ -12,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use bench::{Bench, can_switch, finish, request};
+use bench::{Bench, can_switch, finish, request, skip};
 use handler_runner::{Ending, Place, Program, Refusal, Request, Runner, Settings};
 
 /// S7 of the reference: there the live connection leaked into every job.
@@ -120,8 +116,7 @@ fn what_a_handler_has_mounted_in_its_scratch_directory_is_not_removed_with_it() 
         format!("cd \"$HANDLER_SCRATCH\" && mkdir m && mount --bind {} m && echo \"$PWD/m\"", keep.display());
     let outcome = bench.run(&script);
     if outcome.ending != (Ending::Exited { code: 0 }) {
-        println!("skipped: nothing can be mounted here");
-        return;
+        return skip("what is mounted in a scratch directory", "nothing can be mounted here");
     }
     let words = bench.runner.release("run").unwrap_err().to_string();
     let unmounted = std::process::Command::new("umount").arg(outcome.stdout.tail.trim()).status().unwrap();

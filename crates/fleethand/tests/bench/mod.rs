@@ -34,6 +34,8 @@ pub(crate) struct Bench {
 impl Bench {
     /// Makes the directory, with credentials that belong together.
     pub(crate) fn new() -> Self {
+        // Nothing is taken from where others can write, and whoever runs the tests may have a umask that lets them.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("fleethand.conf").to_str().unwrap().to_owned();
         let bench = Self { directory, file };

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use handler_runner::{Outcome, Place, Program, Request, Run, Runner, Settings};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::Mode;
 
 /// Far more than any test needs on a machine that is busy with other things.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
@@ -22,6 +23,8 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        // Nothing is run from where others can write, and whoever runs the tests may have a umask that lets them.
+        rustix::process::umask(Mode::from_raw_mode(0o022));
         let directory = tempfile::tempdir().unwrap();
         // Handlers that run as another user must be able to reach what tests put here.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).unwrap();
