@@ -140,9 +140,12 @@ async fn a_port_that_nobody_listens_on_refuses_and_one_without_tls_is_named() {
     let reason = down(&mut link).await;
     assert!(matches!(reason, LinkError::Tls { .. }), "{reason}");
 
+    // Held, so that nobody listens there in the meantime.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let mut settings = broker.settings();
-    drop(broker);
     settings.host = "127.0.0.1".to_owned();
+    settings.port = held.local_addr().unwrap().port();
     let reason = down(&mut Link::start(settings).unwrap()).await;
     assert!(matches!(reason, LinkError::Refused { .. }), "{reason}");
 }

@@ -233,6 +233,8 @@ async fn next_publish(peer: &mut Peer, waiting: &mut Vec<u16>) -> Publish {
         match timeout(Duration::from_millis(200), peer.read()).await {
             Ok(Some(Packet::Publish(publish))) => return publish,
             Ok(other) => panic!("no PUBLISH but {other:?}"),
+            // A machine that is slow: nothing has come yet, and nothing waits.
+            Err(_elapsed) if waiting.is_empty() => {}
             Err(_elapsed) => acknowledge_newest(peer, waiting).await,
         }
     }
