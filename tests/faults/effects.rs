@@ -126,7 +126,8 @@ fn each_effect_is_the_last(case: &Case) {
 
 fn board(desk: &Desk, thing: &str) -> Board {
     let mut board = Board::new(desk, thing);
-    board.configure("jobs", "handlers", json!({ "slow": { "timeout-seconds": 1 } }));
+    // Enough to come to its first note, also on a machine that is slow.
+    board.configure("jobs", "handlers", json!({ "slow": { "timeout-seconds": 3 } }));
     install(&board, "note", "echo \"$1\" >>{board}/runs\nexit \"$2\"");
     board.configure("jobs", "progress-seconds", json!(1));
     let report = "echo \"part $part\" >&$HANDLER_PROGRESS_FD\necho \"size=${part}0\" >&$HANDLER_PROGRESS_FD\nsleep 0.6";

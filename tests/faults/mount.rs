@@ -1,11 +1,12 @@
 //! File systems of a test's own: a small one in memory, and one whose disk can be made to fail.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use testkit::{figure, skip};
+use testkit::{eventually, figure, skip};
 
 /// What is counted here.
 pub(crate) const FIGURE: &str = "faults of the state directory";
@@ -56,10 +57,17 @@ impl Mount {
     }
 
     /// Puts another disk's works around what is stored on the broken one.
+    ///
+    /// A process that is on its way out may still hold the broken one, and the kernel lets go of a disk in its own time.
     pub(crate) fn repair(&mut self, disk: &Path) {
-        assert!(runs(Command::new("umount").arg(&self.place)), "somebody still uses the broken disk");
-        let how = ["-o", "loop", &disk.display().to_string()].map(str::to_owned);
-        assert!(runs(Command::new("mount").args(how).arg(&self.place)), "it cannot be mounted again");
+        let at_last = |what: &str, mut command: Command| {
+            let command = RefCell::new(command.arg(&self.place));
+            eventually(what, String::new, || runs(&mut command.borrow_mut()).then_some(()));
+        };
+        at_last("nobody uses the broken disk", Command::new("umount"));
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "loop", &disk.display().to_string()]);
+        at_last("the disk is mounted again", mount);
     }
 
     /// Allows no more writes to a file system that nobody has open for writing, or allows them again.
