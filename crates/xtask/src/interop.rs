@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -107,6 +108,10 @@ impl Bench {
         let directories = std::iter::once(clients.to_owned()).chain(std::env::split_paths(&old));
         let path = std::env::join_paths(directories)
             .map_err(|error| TaskError::io("put together PATH")(io::Error::other(error)))?;
+        // Whoever works with AWS has a profile, a region or a form of output in their environment.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_bytes().starts_with(b"AWS_")) {
+            command.env_remove(name);
+        }
         command
             .stdin(Stdio::null())
             .env("PATH", path)

@@ -44,12 +44,20 @@ function callback(call) {
     return soon(new Promise((resolve, reject) => call((error) => (error ? reject(error) : resolve()))), 'a callback');
 }
 
+/** Asks for the jobs that wait, and returns when the service has handled that. */
+async function startNotifications(jobs, thing) {
+    // The callback means that the request was sent. A job that is created before it is handled comes twice: as news, and
+    // as the answer. Requests of one connection are handled in their order, so the answer to a later one is a sign.
+    await callback((done) => jobs.startJobNotifications(thing, done));
+    await callback((done) => jobs.subscribe(fresh('topic'), { qos: 1 }, done));
+}
+
 test('a job goes by its operation to its handler, is in progress and succeeds', async (t) => {
     const thing = await service.thing();
     const jobs = await connect(t);
     const custom = subscribe(jobs, thing, 'customJob');
     const other = subscribe(jobs, thing);
-    await callback((done) => jobs.startJobNotifications(thing, done));
+    await startNotifications(jobs, thing);
 
     const first = await service.job(thing, { operation: 'customJob', some: 'data' });
     const { error, job } = await custom.next('a job');
@@ -80,7 +88,7 @@ test('a job that was there before the client is found when notifications start',
     const id = await service.job(thing, { operation: 'early' });
     const jobs = await connect(t);
     const inbox = subscribe(jobs, thing, 'early');
-    await callback((done) => jobs.startJobNotifications(thing, done));
+    await startNotifications(jobs, thing);
     const { job } = await inbox.next('a job');
     assert.strictEqual(job.id.toString(), id);
     await callback((done) => job.succeeded({}, done));
@@ -91,7 +99,7 @@ test('in progress and succeeded sent back to back arrive in this order', async (
     const thing = await service.thing();
     const jobs = await connect(t);
     const inbox = subscribe(jobs, thing, 'quick');
-    await callback((done) => jobs.startJobNotifications(thing, done));
+    await startNotifications(jobs, thing);
     for (let round = 0; round < 5; round += 1) {
         const id = await service.job(thing, { operation: 'quick' });
         const { job } = await inbox.next('a job');
@@ -108,7 +116,7 @@ test('jobs that wait come one after the other', async (t) => {
     for (let count = 0; count < 4; count += 1) ids.push(await service.job(thing, { operation: 'next' }));
     const jobs = await connect(t);
     const inbox = subscribe(jobs, thing, 'next');
-    await callback((done) => jobs.startJobNotifications(thing, done));
+    await startNotifications(jobs, thing);
     for (const id of ids) {
         const { job } = await inbox.next('a job');
         assert.strictEqual(job.id.toString(), id);

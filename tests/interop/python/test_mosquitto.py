@@ -64,8 +64,8 @@ def test_publishing_on_a_reply_topic_is_an_error(mosquitto, fresh, version):
     if version == "mqttv5":
         assert "received PUBACK (Mid: 1, RC:144)" in outcome.stdout, outcome
     else:
-        assert outcome.returncode != 0 and "The connection was lost." in outcome.stderr, outcome
-        assert "PUBACK" not in outcome.stdout, outcome
+        # How the client calls the loss depends on whether it was still writing when the connection was closed.
+        assert outcome.returncode != 0 and "PUBACK" not in outcome.stdout, outcome
 
 
 @versions

@@ -5,6 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from .waiting import PATIENCE
+
 
 def built(name):
     """The path of a program that was built for this run."""
@@ -46,12 +48,12 @@ class Process:
         self.child.wait()
 
     def stop(self):
-        """Asks the program to end, and kills it if it does not."""
+        """Asks the program to end, which it must do."""
         if self.child.poll() is not None:
             return
         self.child.terminate()
         try:
-            self.child.wait(20)
+            self.child.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"{self.name} did not end when asked; its log:\n{self.log[-4000:]}") from None
