@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use testkit::StandIns;
 
 /// The shells that call themselves `sh` on the systems that the handlers are for: Debian; Alpine and OpenWrt; Red Hat.
-const SHELLS: [&[&str]; 3] = [&["/usr/bin/dash"], &["/usr/bin/busybox", "sh"], &["/usr/bin/bash", "--posix"]];
+const SHELLS: [&[&str]; 3] = [&["/bin/dash"], &["/bin/busybox", "sh"], &["/bin/bash", "--posix"]];
 
 thread_local! {
     static SHELL: Cell<&'static [&'static str]> = const { Cell::new(SHELLS[0]) };
