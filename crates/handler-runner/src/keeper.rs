@@ -18,10 +18,8 @@ use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal as NixSignal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, WaitOptions, wait};
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
     timerfd_create, timerfd_settime,
@@ -118,7 +116,7 @@ impl Keeper {
         reporting: Reporting,
         started: Duration,
     ) -> io::Result<Self> {
-        let handler = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
+        let handler = Pid::from_child(&child);
         let stdout = child.stdout.take().map(OwnedFd::from);
         let stderr = child.stderr.take().map(OwnedFd::from);
         Ok(Self {
@@ -223,18 +221,21 @@ impl Keeper {
     /// Takes note of every child that has ended: the handler, and what was left to the keeper as subreaper.
     fn reap(&mut self) -> io::Result<()> {
         loop {
-            let (pid, death) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, code)) => (pid, Death::Exited { code }),
-                Ok(WaitStatus::Signaled(pid, signal, _core)) => {
-                    (pid, Death::Killed { signal: signal as i32 })
-                }
-                Ok(WaitStatus::StillAlive) => return Ok(()),
-                Ok(_) | Err(nix::errno::Errno::EINTR) => continue,
-                Err(nix::errno::Errno::ECHILD) => {
+            let (pid, status) = match wait(WaitOptions::NOHANG) {
+                Ok(Some(ended)) => ended,
+                Ok(None) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(rustix::io::Errno::CHILD) => {
                     self.childless = true;
                     return Ok(());
                 }
                 Err(error) => return Err(error.into()),
+            };
+            // By number, since real-time signals have no name.
+            let death = match (status.exit_status(), status.terminating_signal()) {
+                (Some(code), _) => Death::Exited { code },
+                (None, Some(signal)) => Death::Killed { signal },
+                (None, None) => continue,
             };
             if pid == self.handler {
                 self.ended = Some((death, now()));

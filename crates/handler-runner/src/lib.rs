@@ -5,6 +5,7 @@
 //! [`Run::pidfd`] is what an event loop waits for.
 //!
 //! - [`check`], [`Runner::check`]: could it be run? Every refusal names the file, what was found and what is wanted.
+//! - [`foreseen_refusal`]: would the kernel execute that file?
 //! - [`Runner::start`]: writes the run down, then starts its keeper.
 //! - [`Run::reported`], [`Run::watch_reports`]: how far the handler says it is; [`report`] is what it says that with.
 //! - [`Run::stop`], [`Run::finish`]: TERM to the whole tree, KILL after the grace period; how it ended.
@@ -12,6 +13,7 @@
 
 mod capture;
 mod ending;
+mod format;
 mod keeper;
 mod locate;
 mod lost;
@@ -26,6 +28,7 @@ mod spawn;
 mod user;
 
 pub use ending::{Captured, Death, Ending, Halt, Outcome};
+pub use format::foreseen_refusal;
 pub use keeper::keeper_main;
 pub use process::{BOOT_ID_HOOK, boot_id};
 pub use refusal::Refusal;

@@ -21,6 +21,7 @@ use nix::unistd::{Gid, Uid, initgroups, setgid, setuid};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use crate::format::refusal_in_words;
 use crate::process::this_process;
 use crate::reports::DESCRIPTOR;
 use crate::slot::{self, Place, Spec};
@@ -241,39 +242,4 @@ fn executable_memory(name: &str) -> rustix::io::Result<OwnedFd> {
         Err(rustix::io::Errno::INVAL) => rustix::fs::memfd_create(name, flags),
         other => other,
     }
-}
-
-/// Why the kernel does not execute a file, in words: its error alone says "no such file" of a file that is there
-/// when the interpreter is missing.
-fn refusal_in_words(path: &Path, error: &io::Error) -> String {
-    let interpreter = interpreter_of(path);
-    match (error.kind(), interpreter) {
-        (io::ErrorKind::NotFound, Some(interpreter)) => {
-            format!("its interpreter {interpreter:?} does not exist ({error})")
-        }
-        (io::ErrorKind::NotFound, None) if path.exists() => {
-            format!("it needs a program loader that this system does not have ({error})")
-        }
-        (io::ErrorKind::PermissionDenied, Some(interpreter)) => {
-            format!("it or its interpreter {interpreter:?} may not be executed here ({error})")
-        }
-        _ if error.raw_os_error() == Some(nix::errno::Errno::ENOEXEC as i32) => {
-            format!(
-                "it is neither a program for this machine nor a script with an interpreter line ({error})"
-            )
-        }
-        _ => error.to_string(),
-    }
-}
-
-fn interpreter_of(path: &Path) -> Option<String> {
-    let mut start = Vec::new();
-    File::open(path).ok()?.take(256).read_to_end(&mut start).ok()?;
-    let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let text = String::from_utf8_lossy(line);
-    text.trim_matches([' ', '\t'])
-        .split([' ', '\t'])
-        .next()
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
 }

@@ -24,8 +24,23 @@ fn an_exit_code_is_told_as_it_is() {
 #[test]
 fn a_death_by_signal_is_no_exit() {
     let bench = Bench::new();
-    for signal in [9, 11, 15, 13] {
+    for signal in [9, 11, 15, 13, 16, 34, 64] {
         assert_eq!(bench.run(&format!("kill -{signal} $$")).ending, Ending::Killed { signal });
+        bench.runner.release("run").unwrap();
+    }
+}
+
+/// What a handler leaves behind is reaped by the keeper, and may have died of any signal.
+#[test]
+fn the_death_of_a_process_that_was_left_behind_does_not_matter() {
+    let bench = Bench::new();
+    for signal in [9, 64] {
+        // It is there until the keeper has reaped it.
+        let script = format!(
+            "pid=$(sh -c 'kill -{signal} $$' >/dev/null & echo $!); \
+             while kill -0 $pid 2>/dev/null; do sleep 0.01; done; exit 3"
+        );
+        assert_eq!(bench.run(&script).ending, Ending::Exited { code: 3 });
         bench.runner.release("run").unwrap();
     }
 }
@@ -195,10 +210,14 @@ fn what_the_kernel_refuses_is_told_with_the_cause() {
     bench.handler("no-interpreter", "#!/no/such/shell\n");
     bench.handler("no-format", "just text\n");
     bench.handler("other-machine", "\u{7f}ELF rubbish");
+    bench.handler("empty", "");
+    bench.handler("carriage-return", "#!/bin/sh\r\necho hello\r\n");
     for (name, words) in [
         ("no-interpreter", "its interpreter \"/no/such/shell\" does not exist"),
         ("no-format", "neither a program for this machine nor a script"),
-        ("other-machine", "neither a program for this machine nor a script"),
+        ("other-machine", "no program for this machine"),
+        ("empty", "it is empty"),
+        ("carriage-return", "its lines end with a carriage return"),
     ] {
         let outcome = finish(bench.runner.start(&request(name)).unwrap());
         let Ending::CouldNotStart { path, reason } = outcome.ending else { panic!("{name}: {outcome:?}") };
