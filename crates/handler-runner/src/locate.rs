@@ -41,7 +41,7 @@ pub(crate) fn locate(program: &Program, settings: &Settings, agent: u32) -> Resu
             check_name(name)?;
             match place {
                 Place::HandlerDirectory => in_handler_directory(name, &settings.handler_directory, agent)?
-                    .ok_or_else(|| not_found(name, [&settings.handler_directory])),
+                    .ok_or_else(|| not_in(&settings.handler_directory, name)),
                 Place::HandlerDirectoryThenPath => {
                     let directory = &settings.handler_directory;
                     if let Some(found) = in_handler_directory(name, directory, agent)? {
@@ -60,8 +60,9 @@ pub(crate) fn locate(program: &Program, settings: &Settings, agent: u32) -> Resu
                         )
                     })
                 }
-                Place::Directory(directory) => in_directory(name, directory, settings, agent)?
-                    .ok_or_else(|| not_found(name, [directory])),
+                Place::Directory(directory) => {
+                    in_directory(name, directory, settings, agent)?.ok_or_else(|| not_in(directory, name))
+                }
             }
         }
         Program::Command { program } => {
@@ -74,7 +75,7 @@ pub(crate) fn locate(program: &Program, settings: &Settings, agent: u32) -> Resu
                 return system_program(path, agent)?.ok_or_else(|| not_found(program, [&parent]));
             }
             if program.contains('/') {
-                return Err(Refusal::RelativePath { path: path.into() });
+                return Err(Refusal::RelativeCommand { program: program.clone() });
             }
             check_name(program)?;
             in_search_path(program, &settings.search_path, agent)?
@@ -85,6 +86,16 @@ pub(crate) fn locate(program: &Program, settings: &Settings, agent: u32) -> Resu
 
 fn not_found<'a>(name: &str, looked_in: impl IntoIterator<Item = &'a PathBuf>) -> Refusal {
     Refusal::NotFound { name: name.to_owned(), looked_in: looked_in.into_iter().cloned().collect() }
+}
+
+/// The one directory that was to hold it does not.
+fn not_in(directory: &Path, name: &str) -> Refusal {
+    match fs::metadata(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Refusal::NoDirectory { name: name.to_owned(), directory: directory.into() }
+        }
+        Ok(_) | Err(_) => Refusal::NotFound { name: name.to_owned(), looked_in: vec![directory.into()] },
+    }
 }
 
 fn check_name(name: &str) -> Result<(), Refusal> {

@@ -10,16 +10,37 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The name of a handler is not one path component.
-    #[error("handler name {name:?} is not a plain file name (no `/`, no `..`, not empty, at most 255 bytes)")]
+    #[error(
+        "handler name {name:?} is not a plain file name (no `/`, no `..`, not empty, at most 255 bytes): name its \
+         directory in `path`"
+    )]
     Name {
         /// The name as it was asked for.
         name: String,
     },
-    /// A directory or a command is given by a relative path.
-    #[error("path {path:?} is neither absolute nor a plain file name")]
+    /// A directory is given by a relative path.
+    #[error(
+        "path {path:?} is not absolute, wanted a directory that begins with `/`, or \"default\", or nothing"
+    )]
     RelativePath {
         /// The path as it was asked for.
         path: PathBuf,
+    },
+    /// A command is given by a relative path.
+    #[error(
+        "command {program:?} is a path that is not absolute, wanted a plain file name, or a path that begins with `/`"
+    )]
+    RelativeCommand {
+        /// The command as it was asked for.
+        program: String,
+    },
+    /// There is no such directory.
+    #[error("{name:?} was not found: its directory {} does not exist (mkdir -p -m 700 {})", .directory.display(), .directory.display())]
+    NoDirectory {
+        /// The name that was looked for.
+        name: String,
+        /// The directory.
+        directory: PathBuf,
     },
     /// There is no such file.
     #[error("{name:?} was not found in {}", places(.looked_in))]
@@ -114,7 +135,7 @@ pub enum Refusal {
         found: &'static str,
     },
     /// A handler is a symbolic link.
-    #[error("handler {} is a symbolic link, wanted the file itself (install -m 700 \"$(readlink -f {})\" under that name)", .path.display(), .path.display())]
+    #[error("handler {} is a symbolic link, wanted the file itself (cp --remove-destination \"$(readlink -f {})\" {})", .path.display(), .path.display(), .path.display())]
     SymbolicLink {
         /// The link.
         path: PathBuf,

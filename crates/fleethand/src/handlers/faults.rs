@@ -29,7 +29,12 @@ fn of_the_handlers(directory: &Path) -> Vec<Remark> {
         Ok(entries) => entries,
         Err(error) => {
             let what = format!("{} cannot be read ({error})", directory.display());
-            return vec![Remark::new(KEY, what, format!("run: mkdir -p -m 700 {}", directory.display()))];
+            let mend = if error.kind() == std::io::ErrorKind::NotFound {
+                format!("run: mkdir -p -m 700 {}", directory.display())
+            } else {
+                "name a directory that the agent's user can read".to_owned()
+            };
+            return vec![Remark::new(KEY, what, mend)];
         }
     };
     let mut names: Vec<String> = entries
@@ -47,12 +52,20 @@ fn of_the_handlers(directory: &Path) -> Vec<Remark> {
     let settings = settings(directory);
     let refusal = |name: &str| refusal(&settings, name, Place::HandlerDirectory);
     // A name that is not there: what else is said about it concerns the directory.
-    if let Some(refusal) = refusal(NO_HANDLER).filter(|refusal| !matches!(refusal, Refusal::NotFound { .. }))
+    if let Some(refusal) = refusal(NO_HANDLER)
+        .filter(|refusal| !matches!(refusal, Refusal::NotFound { .. } | Refusal::NoDirectory { .. }))
     {
         return vec![Remark::new(KEY, Chain(&refusal).to_string(), REFUSED)];
     }
-    let refused = names.iter().filter_map(|name| refusal(name));
-    refused.map(|refusal| Remark::new(KEY, Chain(&refusal).to_string(), REFUSED)).collect()
+    let refused = |name: &String| {
+        if let Some(refusal) = refusal(name) {
+            return Some(Remark::new(KEY, Chain(&refusal).to_string(), REFUSED));
+        }
+        let path = directory.join(name);
+        let words = handler_runner::foreseen_refusal(&path)?;
+        Some(Remark::new(KEY, format!("{}: {words}", path.display()), FAILS))
+    };
+    names.iter().filter_map(refused).collect()
 }
 
 /// Users that are allowed and do not exist.
@@ -73,7 +86,7 @@ fn of_the_directories(jobs: &Jobs) -> impl Iterator<Item = Remark> {
     settings.allowed = jobs.allowed.clone();
     jobs.allowed.directories.iter().flatten().filter_map(move |directory| {
         let refusal = refusal(&settings, NO_HANDLER, Place::Directory(directory.clone()))?;
-        let what = if !matches!(refusal, Refusal::NotFound { .. }) {
+        let what = if !matches!(refusal, Refusal::NotFound { .. } | Refusal::NoDirectory { .. }) {
             Chain(&refusal).to_string()
         } else if !directory.is_dir() {
             format!("{} is no directory", directory.display())
@@ -102,3 +115,6 @@ const NO_HANDLER: &str = "no-handler-of-this-name";
 
 /// The mend stands in the refusal.
 const REFUSED: &str = "until then jobs that need it are rejected";
+
+/// As above, where the kernel will refuse.
+const FAILS: &str = "until then jobs that need it fail";
