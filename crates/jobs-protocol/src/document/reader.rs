@@ -1,6 +1,6 @@
 //! Reads the members of a document one by one, so that every complaint can name its member.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::command::{is_blank, split};
 use super::{Action, Condition, Form, HandlerPath, InvalidDocument, JobDocument, ReportDetails, Step};
@@ -21,6 +21,8 @@ pub(super) fn document(members: &Members) -> Read<JobDocument> {
         version => {
             if top.get("operation").is_some() {
                 flat_form(&top)
+            } else if let Some(Value::String(_)) = version {
+                Err(top.wrong("version", "is empty, wanted \"1.0\"".to_owned()))
             } else if let Some(version) = version {
                 Err(top.wrong("version", format!("is {}, wanted the string \"1.0\"", kind(version))))
             } else {
@@ -287,7 +289,8 @@ impl<'a> At<'a> {
                 None => return Ok(None),
                 Some(text) => text.parse().ok(),
             },
-            Some(value) => value.as_u64().or_else(|| whole(value)),
+            Some(Value::Number(number)) => number.as_u64().or_else(|| whole(number)),
+            Some(_) => None,
         };
         match given.filter(|seconds| *seconds > 0) {
             Some(seconds) => Ok(Some(seconds)),
@@ -296,12 +299,16 @@ impl<'a> At<'a> {
     }
 
     fn count(&self, member: &str) -> Read<Option<u64>> {
+        const WANTED: &str = "a whole number of lines, 0 or more, without quotes";
         match self.get(member) {
             None => Ok(None),
-            Some(value) => match value.as_u64().or_else(|| whole(value)) {
-                Some(count) => Ok(Some(count)),
-                None => Err(self.wrong(member, "wanted a whole number of lines, 0 or more".to_owned())),
-            },
+            // An optional parameter of a template that was not given.
+            Some(Value::String(text)) if text.is_empty() => Ok(None),
+            Some(Value::Number(number)) => {
+                let count = number.as_u64().or_else(|| whole(number));
+                count.map(Some).ok_or_else(|| self.wrong(member, format!("is {number}, wanted {WANTED}")))
+            }
+            Some(other) => Err(self.mistyped(member, other, WANTED)),
         }
     }
 }
@@ -312,8 +319,8 @@ impl<'a> At<'a> {
     clippy::cast_sign_loss,
     reason = "the range and the fraction are checked"
 )]
-fn whole(value: &Value) -> Option<u64> {
-    value.as_f64().filter(|n| n.fract() == 0.0 && (0.0..9e15).contains(n)).map(|n| n as u64)
+fn whole(number: &Number) -> Option<u64> {
+    number.as_f64().filter(|n| n.fract() == 0.0 && (0.0..9e15).contains(n)).map(|n| n as u64)
 }
 
 /// What a value is, for a complaint about it.

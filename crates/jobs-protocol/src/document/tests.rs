@@ -193,6 +193,30 @@ fn a_token_as_long_as_a_document_is_split() {
 }
 
 #[test]
+fn a_complaint_tells_what_was_found_and_what_is_wanted() {
+    for (text, told) in [
+        (r#"{"version":"","steps":[]}"#, "version: is empty, wanted \"1.0\""),
+        (
+            r#"{"operation":"x","allowStdErr":-1}"#,
+            "allowStdErr: is -1, wanted a whole number of lines, 0 or more",
+        ),
+        (
+            r#"{"operation":"x","allowStdErr":1.5}"#,
+            "allowStdErr: is 1.5, wanted a whole number of lines, 0 or more",
+        ),
+        (
+            r#"{"operation":"x","allowStdErr":"2"}"#,
+            "allowStdErr: is a string, wanted a whole number of lines",
+        ),
+    ] {
+        assert!(complaint(text).contains(told), "{text}: {}", complaint(text));
+    }
+    // As with every optional parameter of a template that was not given.
+    let document = parse(r#"{"operation":"x","allowStdErr":""}"#).expect("empty is absent");
+    assert_eq!(document.steps[0].allow_std_err, None);
+}
+
+#[test]
 fn a_complaint_names_the_member() {
     for (text, member) in [
         ("[]", "document"),
