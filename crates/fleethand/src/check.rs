@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use handler_runner::Allowed;
 
 use crate::chain::Chain;
-use crate::config::{self, ConfigError, Flags, Loaded, Remark, Surroundings};
+use crate::config::{self, ConfigError, Flags, Loaded, Logging, Remark, Surroundings};
 use crate::exit::Exit;
 use crate::handlers;
 use crate::link::{self, LinkError};
@@ -18,6 +18,7 @@ pub(crate) fn check_config(flags: &Flags, out: &mut impl Write) -> io::Result<Re
             describe(&loaded, out)?;
             let mut errors = loaded.faults;
             errors.extend(link::credentials(&loaded.config).err().map(|error| unusable(&error)));
+            errors.extend(log_file(&loaded.config.logging));
             errors.extend(handlers::faults(&loaded.config.jobs));
             (errors, loaded.notices)
         }
@@ -40,6 +41,25 @@ pub(crate) fn check_config(flags: &Flags, out: &mut impl Write) -> io::Result<Re
         return Ok(Ok(()));
     }
     Ok(Err(Exit::Config))
+}
+
+/// A log file that could not be opened: the daemon would start, and log to where it would without the file.
+fn log_file(logging: &Logging) -> Option<Remark> {
+    let file = logging.file.as_deref()?;
+    let remark = |what: String, mend: String| {
+        Some(Remark::new("logging.file", what, format!("{mend}; until then the log goes to standard error")))
+    };
+    let directory = file.parent().unwrap_or(file);
+    if !directory.exists() {
+        return remark(
+            format!("its directory {} does not exist", directory.display()),
+            format!("run: mkdir -p -m 755 {}", directory.display()),
+        );
+    }
+    if file.exists() && !file.is_file() {
+        return remark(format!("{} is no regular file", file.display()), "name a file".to_owned());
+    }
+    None
 }
 
 /// The file is named in the text, with its mend.

@@ -46,7 +46,8 @@ struct Cli {
     #[arg(long, value_name = "FILE", global = true)]
     root_ca: Option<String>,
     /// The thing this device is
-    #[arg(long, value_name = "NAME", global = true)]
+    // Its name may begin with a hyphen.
+    #[arg(long, value_name = "NAME", global = true, allow_hyphen_values = true)]
     thing_name: Option<String>,
     /// ERROR, WARN, INFO, DEBUG or TRACE
     #[arg(long, value_name = "LEVEL", global = true)]
@@ -154,7 +155,7 @@ fn command() -> clap::Command {
     let foreign = |name: &'static str| Arg::new(name).long(name).hide(true).global(true);
     Cli::command()
         .args(FEATURE_FLAGS.map(|(name, _)| foreign(name).action(ArgAction::Set)))
-        .args(VALUE_FLAGS.map(|name| foreign(name).action(ArgAction::Set)))
+        .args(VALUE_FLAGS.map(|name| foreign(name).action(ArgAction::Set).allow_hyphen_values(true)))
         .args(SWITCH_FLAGS.map(|name| foreign(name).action(ArgAction::SetTrue)))
 }
 
@@ -245,6 +246,13 @@ mod tests {
         assert_eq!(flags.keys.samples, Some(Foreign { enabled: false }));
         assert!(flags.ignored.contains(&"--secure-element-pin".to_owned()));
         assert!(!format!("{flags:?}").contains("1234"), "a secret is kept");
+    }
+
+    #[test]
+    fn a_value_may_begin_with_a_hyphen_where_it_can() {
+        let flags = flags("fleethand --thing-name -x --secure-element-pin -1 --endpoint=a");
+        assert_eq!(flags.keys.thing_name.as_deref(), Some("-x"));
+        assert_eq!(flags.ignored, ["--secure-element-pin"]);
     }
 
     #[test]

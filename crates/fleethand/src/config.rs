@@ -10,6 +10,7 @@ mod layers;
 mod raw;
 mod remark;
 mod rules;
+mod text;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -17,10 +18,12 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use checked::{Config, Jobs, Logging};
 pub(crate) use facts::Surroundings;
-pub(crate) use layers::{MergeError, TextError};
+pub(crate) use layers::MergeError;
 use raw::RawRuntime;
 pub(crate) use raw::{Foreign, RawConfig, RawJobs, RawLogging};
 pub(crate) use remark::Remark;
+pub(crate) use text::TextError;
+use text::{Mistyped, Tracked};
 
 /// The longest configuration file that is read, in bytes.
 const LONGEST_FILE: u64 = 64 * 1024;
@@ -77,7 +80,7 @@ pub(crate) enum ConfigError {
         #[source]
         source: TextError,
     },
-    /// A value of the environment has a wrong type.
+    /// Never seen.
     #[error("the configuration cannot be put together")]
     Layers(#[source] MergeError),
     /// Values that cannot be believed: all of them. `faults` and `notices` come along, for one reading.
@@ -92,7 +95,7 @@ fn count(complaints: usize) -> String {
 /// Finds, reads and judges the configuration.
 pub(crate) fn load(flags: &Flags, surroundings: &Surroundings) -> Result<Loaded, ConfigError> {
     let mut faults = flags.faults.clone();
-    let mut extra_complaints = Vec::new();
+    let mut mistyped = Vec::new();
     let places = places(surroundings);
     let named = flags.file.as_deref().map(|file| at_home(file, surroundings));
     let file = named.or_else(|| places.iter().find(|place| place.exists()).cloned());
@@ -101,23 +104,36 @@ pub(crate) fn load(flags: &Flags, surroundings: &Surroundings) -> Result<Loaded,
             faults.extend(writable_by_others(path, surroundings));
             read(path)?
         }
-        None => None,
+        None => Tracked::default(),
     };
-    let (raw, unknown) = written.map_or_else(Default::default, |tracked| (tracked.value, tracked.unknown));
     let runtime = surroundings.home.as_ref().map(|home| home.join(THEIR_DIRECTORY).join(RUNTIME_FILE));
     let runtime = runtime.filter(|path| path.exists());
     let provisioned = match &runtime {
-        Some(path) => read(path)?.and_then(|tracked| tracked.value.runtime_config),
+        Some(path) => {
+            let tracked = read(path)?;
+            mistyped
+                .extend(tracked.mistyped.into_iter().filter(|each| each.key.starts_with("runtime-config")));
+            tracked.value.runtime_config
+        }
         None => None,
     };
     let runtime = runtime.filter(|_| provisioned.as_ref().is_some_and(RawRuntime::is_complete));
-    let merged = layers::merge(&raw, std::env::vars_os(), &flags.keys, provisioned.as_ref())
+    let merged = layers::merge(&written.value, std::env::vars_os(), &flags.keys, provisioned.as_ref())
         .map_err(ConfigError::Layers)?;
     let source =
         file.as_ref().map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());
-    for key in unknown.into_iter().chain(merged.unknown) {
+    for key in written.unknown.into_iter().chain(merged.unknown) {
         faults.push(unknown_key(&key, &source));
     }
+    faults.extend(written.doubled.iter().map(|key| twice(key)));
+    mistyped.extend(written.mistyped);
+    let (tolerated, wrong): (Vec<_>, Vec<_>) = mistyped.iter().partition(|each| may_be_mistyped(&each.key));
+    faults.extend(tolerated.into_iter().map(|each| of_wrong_type(each, &each.key)));
+    let (tolerated, wrong_variables): (Vec<_>, Vec<_>) =
+        merged.mistyped.iter().partition(|each| may_be_mistyped(&each.key));
+    faults.extend(tolerated.into_iter().map(|each| of_wrong_type(each, &layers::variable(&each.key))));
+    let mut complaints: Vec<_> = wrong.iter().map(|each| of_wrong_type(each, &each.key)).collect();
+    complaints.extend(wrong_variables.iter().map(|each| of_wrong_type(each, &layers::variable(&each.key))));
     let mut judgement = checked::judge(&merged.value, surroundings);
     judgement.notices.extend(
         flags.ignored.iter().map(|flag| {
@@ -125,20 +141,28 @@ pub(crate) fn load(flags: &Flags, surroundings: &Surroundings) -> Result<Loaded,
         }),
     );
     faults.append(&mut judgement.faults);
-    extra_complaints.extend(enabled_proxy(flags, surroundings)?);
-    match judgement.config {
-        Ok(config) if extra_complaints.is_empty() => {
-            Ok(Loaded { config, file, provisioned: runtime, notices: judgement.notices, faults })
-        }
+    let proxy = enabled_proxy(flags, surroundings)?;
+    let config = match judgement.config {
+        Ok(config) if complaints.is_empty() && proxy.is_none() => config,
         outcome => {
-            let mut complaints = outcome.err().unwrap_or_default();
-            complaints.append(&mut extra_complaints);
+            // What was taken out for its type need not be missed as well.
+            let taken_out = |key: &str| {
+                let beneath = |taken: &str| {
+                    key.strip_prefix(taken)
+                        .is_some_and(|rest| matches!(rest.chars().next(), None | Some('.')))
+                };
+                wrong.iter().chain(&wrong_variables).any(|each| beneath(&each.key))
+            };
+            complaints
+                .extend(outcome.err().unwrap_or_default().into_iter().filter(|each| !taken_out(&each.key)));
+            complaints.extend(proxy);
             if file.is_none() {
                 complaints.push(no_file(&places));
             }
-            Err(ConfigError::Complaints { complaints, faults, notices: judgement.notices })
+            return Err(ConfigError::Complaints { complaints, faults, notices: judgement.notices });
         }
-    }
+    };
+    Ok(Loaded { config, file, provisioned: runtime, notices: judgement.notices, faults })
 }
 
 const RUNTIME_FILE: &str = "aws-iot-device-client-runtime.conf";
@@ -169,9 +193,27 @@ fn unknown_key(key: &str, source: &str) -> Remark {
     Remark::new(key, format!("no such key is known (in {source})"), "correct its spelling or remove it")
 }
 
-fn read(path: &Path) -> Result<Option<layers::Tracked>, ConfigError> {
+fn twice(key: &str) -> Remark {
+    Remark::new(key, "is there twice, and the first one counts", "remove one of them")
+}
+
+/// A word of a wrong type about the log, or in what fleet provisioning has left, keeps no board from working, as it
+/// keeps no Device Client.
+fn may_be_mistyped(key: &str) -> bool {
+    ["logging", "runtime-config"].iter().any(|section| key.split('.').next() == Some(section))
+}
+
+fn of_wrong_type(each: &Mistyped, name: &str) -> Remark {
+    let mut mend = each.wanted.mend().to_owned();
+    if may_be_mistyped(&each.key) {
+        mend.push_str("; until then it counts as absent");
+    }
+    Remark::new(name, format!("is {}, wanted {}", each.found, each.wanted.in_words()), mend)
+}
+
+fn read(path: &Path) -> Result<Tracked, ConfigError> {
     let text = text_of(path)?;
-    layers::parse(&text).map(Some).map_err(|source| ConfigError::Text { path: path.to_owned(), source })
+    text::parse(&text).map_err(|source| ConfigError::Text { path: path.to_owned(), source })
 }
 
 /// `~/x` where no shell has replaced the `~`, as in a unit of systemd.
@@ -211,10 +253,8 @@ fn enabled_proxy(flags: &Flags, surroundings: &Surroundings) -> Result<Option<Re
     let Some(path) = named.or_else(|| theirs().filter(|path| path.exists())) else { return Ok(None) };
     let text = text_of(&path)?;
     // As a value of any shape, since a complaint about a type would quote what it has found: this file holds a password.
-    let proxy: serde_json::Value = serde_json::from_str(&text).map_err(|source| ConfigError::Text {
-        path: path.clone(),
-        source: TextError::Syntax { line: source.line(), column: source.column(), source },
-    })?;
+    let proxy: serde_json::Value = serde_json::from_str(text.trim_start_matches('\u{feff}'))
+        .map_err(|source| ConfigError::Text { path: path.clone(), source: source.into() })?;
     let enabled = proxy.get("http-proxy-enabled") == Some(&serde_json::Value::Bool(true));
     Ok(enabled.then(|| {
         let what = format!("{} asks for a proxy, and this agent connects directly", path.display());

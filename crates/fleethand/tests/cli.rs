@@ -112,17 +112,17 @@ fn users_and_directories_that_are_allowed_and_do_not_exist_are_found_by_the_chec
 
 #[test]
 fn a_restriction_of_a_wrong_type_keeps_the_agent_from_starting() {
-    for (restriction, key) in [
-        (r#""allowed-users": "deploy","#, "jobs.allowed-users"),
-        (r#""allowed-users": [1001],"#, "jobs.allowed-users[0]"),
-        (r#""allowed-paths": {},"#, "jobs.allowed-paths"),
-        (r#""allow-commands": "no","#, "jobs.allow-commands"),
+    for (restriction, complaint) in [
+        (r#""allowed-users": "deploy","#, "jobs.allowed-users: is a string, wanted an array of strings; "),
+        (r#""allowed-users": [1001],"#, "jobs.allowed-users[0]: is 1001, wanted a string; "),
+        (r#""allowed-paths": {},"#, "jobs.allowed-paths: is an object, wanted an array of strings; "),
+        (r#""allow-commands": "no","#, "jobs.allow-commands: is a string, wanted true or false; "),
     ] {
         let bench = Bench::new();
         bench.config(&GOOD.replacen(r#""jobs": {"#, &format!(r#""jobs": {{{restriction}"#), 1));
         let said = bench.run(&["--config-file", bench.file()]);
         assert_eq!(said.code, 78, "{}", said.text);
-        assert!(said.text.contains(&format!("{key}: wrong type at line")), "{}", said.text);
+        assert!(said.text.contains(complaint), "{}", said.text);
     }
 }
 
@@ -133,6 +133,78 @@ fn what_is_not_json_is_reported_with_line_and_column() {
     let said = bench.run(&["--config-file", bench.file()]);
     assert_eq!(said.code, 78, "{}", said.text);
     assert!(said.text.contains("line 3, column 10"), "{}", said.text);
+}
+
+#[test]
+fn values_of_a_wrong_type_come_all_at_once_and_are_not_missed_as_well() {
+    let bench = Bench::new();
+    bench.config(r#"{"endpoint": 5, "port": "8883", "cert": ["/c"], "thing-name": "a", "jobs": {"enabled": "true", "handlers": 1}}"#);
+    let said = bench.run(&["check-config", "--config-file", bench.file()]);
+    assert_eq!(said.code, 78, "{}", said.text);
+    let errors: Vec<_> = said.text.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
+    assert_eq!(
+        errors,
+        [
+            "cert: is an array, wanted a string; put it in double quotes",
+            "endpoint: is 5, wanted a string; put it in double quotes",
+            "jobs.enabled: is a string, wanted true or false; write true or false, without quotes",
+            "jobs.handlers: is 1, wanted an object; write its keys in braces: {\"key\": …}",
+            "port: is a string, wanted a whole number; write a whole number, without quotes",
+            "key: is missing; set it",
+        ]
+    );
+}
+
+#[test]
+fn a_wrong_type_in_the_environment_is_told_by_the_name_of_the_variable() {
+    let bench = Bench::new();
+    bench.config(GOOD);
+    let said =
+        bench.run_with(&["check-config", "--config-file", bench.file()], &[("FLEETHAND_PORT", "many")]);
+    assert_eq!(said.code, 78, "{}", said.text);
+    assert!(said.text.contains("error: FLEETHAND_PORT: is a string, wanted a whole number"), "{}", said.text);
+    assert_eq!(said.text.matches("error: ").count(), 1, "{}", said.text);
+}
+
+/// What keeps no Device Client from starting keeps no board from working, and is found by the check.
+#[test]
+fn what_the_device_client_reads_all_the_same_is_a_warning_at_start_and_an_error_for_the_check() {
+    for (text, complaint) in [
+        (
+            GOOD.replacen('{', "{\"logging\": {\"level\": 5, \"enable-sdk-logging\": \"true\"},", 1),
+            "logging.level: is 5, wanted a string; ",
+        ),
+        (GOOD.replacen('{', "{\"logging\": \"DEBUG\",", 1), "logging: is a string, wanted an object; "),
+        (
+            GOOD.replacen("\"board-7\",", "\"board-7\", \"thing-name\": \"other\",", 1),
+            "thing-name: is there twice, and the first one counts; ",
+        ),
+        (
+            GOOD.replacen('{', "{\"runtime-config\": {\"completed-fp\": \"true\"},", 1),
+            "runtime-config.completed-fp: is a string",
+        ),
+        (
+            GOOD.replacen('{', "{\"logging\": {\"type\": \"FILE\", \"file\": \"DIR/nowhere/x.log\"},", 1),
+            "logging.file: its directory ",
+        ),
+    ] {
+        let bench = Bench::new();
+        bench.config(&text);
+        let said = bench.run(&["check-config", "--config-file", bench.file()]);
+        assert_eq!(said.code, 78, "{}", said.text);
+        assert!(said.text.contains(complaint), "{complaint:?} is not in:\n{}", said.text);
+        assert!(said.text.contains("thing board-7 at localhost"), "{}", said.text);
+    }
+    for text in [
+        format!("\u{feff}{GOOD}"),
+        GOOD.replacen('{', "{\"logging\": {\"level\": \"\", \"type\": \"\", \"file\": \"\"},", 1),
+        GOOD.replacen('{', "{\"logging\": null, \"tunneling\": null, \"fleet-provisioning\": null,", 1),
+    ] {
+        let bench = Bench::new();
+        bench.config(&text);
+        let said = bench.run(&["check-config", "--config-file", bench.file()]);
+        assert_eq!(said.code, 0, "{text}: {}", said.text);
+    }
 }
 
 #[test]
@@ -194,9 +266,16 @@ fn a_handler_that_jobs_could_not_use_is_found_by_the_check() {
     bench.write("handlers/good.sh", "#!/bin/sh\n");
     bench.chmod("handlers/good.sh", 0o700);
     bench.write("handlers/README", "not a handler");
+    bench.write("handlers/plain.sh", "echo hello\n");
+    bench.chmod("handlers/plain.sh", 0o700);
     let said = bench.run(&["check-config", "--config-file", bench.file()]);
     assert_eq!(said.code, 78, "{}", said.text);
-    assert_eq!(said.text.matches("error: ").count(), 1, "{}", said.text);
+    assert_eq!(said.text.matches("error: ").count(), 2, "{}", said.text);
+    assert!(
+        said.text.contains("plain.sh: it is neither a program for this machine nor a script"),
+        "{}",
+        said.text
+    );
     assert!(said.text.contains(&format!("chmod 700 {}", bench.path("handlers/open.sh"))), "{}", said.text);
 }
 

@@ -12,7 +12,7 @@ use jobs_protocol::ThingName;
 use tracing::level_filters::LevelFilter;
 
 use super::facts::Surroundings;
-use super::raw::{Foreign, RawConfig, RawLogging};
+use super::raw::{self, Foreign, RawConfig, RawLogging};
 use super::remark::Remark;
 use super::rules::{
     ENDPOINT_MEND, Rule, changeable_directory, public_file, secret_file, unreadable, wrong_with_host,
@@ -247,8 +247,13 @@ impl Judge<'_> {
     }
 
     /// A word that is not known keeps no board from working: the Device Client goes on with its defaults as well.
+    /// Empty texts, which its setup script writes, count as absent.
     fn logging(&mut self, raw: &RawLogging) -> Option<Logging> {
-        let level = raw.level.as_deref().unwrap_or_default();
+        let usual = raw::defaults().logging;
+        let given = |text: &Option<String>, usual: Option<String>| {
+            text.clone().filter(|text| !text.is_empty()).or(usual).unwrap_or_default()
+        };
+        let level = given(&raw.level, usual.level);
         let level = match level.to_ascii_uppercase().as_str() {
             "ERROR" => LevelFilter::ERROR,
             "WARN" => LevelFilter::WARN,
@@ -262,13 +267,10 @@ impl Judge<'_> {
                 LevelFilter::INFO
             }
         };
-        let kind = raw.kind.as_deref().unwrap_or_default();
+        let kind = given(&raw.kind, usual.kind);
         let file = match kind.to_ascii_lowercase().as_str() {
             "stdout" => Some(None),
-            "file" => {
-                let file = self.required("logging.file", raw.file.as_deref());
-                file.and_then(|file| self.path("logging.file", file)).map(Some)
-            }
+            "file" => self.path("logging.file", &given(&raw.file, usual.file)).map(Some),
             _ => {
                 let what = format!("`{}` is no place to log to", kind.escape_debug());
                 let mend = "give stdout (journal or standard error) or file; until then it is stdout";

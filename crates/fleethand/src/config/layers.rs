@@ -1,12 +1,13 @@
 //! Puts the layers together: defaults, then the file, then the environment, then the flags; and last what
 //! fleet provisioning of the Device Client has written, which overrides even the flags, as it does there.
-//! figment is named in this module only, and used for nothing but the merging. Reading the file is done
-//! with `serde_json`, whose errors know line and column.
+//! figment is named in this module only, and used for nothing but the merging. Reading texts is left to
+//! [`super::text`].
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use super::raw::{self, RawConfig};
+use super::text::{self, Tracked};
 use figment::providers::Serialized;
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
@@ -43,101 +44,13 @@ const NOT_TEXT: [&str; 15] = [
 /// its case, and has no dots), so they stand in the file only.
 const FILE_ONLY: [&str; 3] = ["jobs.facts.", "jobs.environment.", "jobs.handlers."];
 
-/// A parsed layer, and the keys in it that nobody asked for.
-#[derive(Debug)]
-pub(crate) struct Tracked {
-    pub(crate) value: RawConfig,
-    pub(crate) unknown: Vec<String>,
-}
-
-/// Why the text of a file could not be read as a configuration.
+/// Why the layers do not make a configuration. Never seen: every layer is a part of one.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TextError {
-    /// Not JSON at all.
-    #[error("not valid JSON at line {line}, column {column}")]
-    Syntax {
-        line: usize,
-        column: usize,
-        #[source]
-        source: serde_json::Error,
-    },
-    /// JSON, with a value of a wrong type.
-    #[error("{key}: wrong type at line {line}, column {column}")]
-    Type {
-        key: String,
-        line: usize,
-        column: usize,
-        #[source]
-        source: serde_json::Error,
-    },
-}
+#[error("the layers cannot be merged")]
+pub(crate) struct MergeError(#[source] Box<figment::Error>);
 
-/// Why the layers do not make a configuration.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum MergeError {
-    /// A value of a wrong type in the environment.
-    #[error("{name}: {what}")]
-    Variable { name: String, what: String },
-    /// Never seen: every layer is a part of a configuration.
-    #[error("the layers cannot be merged")]
-    Layers(#[source] Box<figment::Error>),
-    /// Never seen, as above.
-    #[error("what the layers amount to cannot be read")]
-    Text(#[source] TextError),
-}
-
-/// Reads the text of a configuration file. Members whose name begins with `_` are comments.
-pub(crate) fn parse(text: &str) -> Result<Tracked, TextError> {
-    let mut unknown = Vec::new();
-    let mut json = serde_json::Deserializer::from_str(text);
-    let mut note = |path: serde_ignored::Path<'_>| unknown.extend(unasked(&path));
-    let value = serde_path_to_error::deserialize(serde_ignored::Deserializer::new(&mut json, &mut note))
-        .map_err(|error| {
-            let key = error.path().to_string();
-            let source = error.into_inner();
-            let (line, column) = (source.line(), source.column());
-            match source.classify() {
-                serde_json::error::Category::Data => TextError::Type { key, line, column, source },
-                serde_json::error::Category::Io
-                | serde_json::error::Category::Syntax
-                | serde_json::error::Category::Eof => TextError::Syntax { line, column, source },
-            }
-        })?;
-    json.end().map_err(|source| TextError::Syntax {
-        line: source.line(),
-        column: source.column(),
-        source,
-    })?;
-    Ok(Tracked { value, unknown })
-}
-
-/// The key of an ignored member, or `None` for a comment.
-fn unasked(path: &serde_ignored::Path<'_>) -> Option<String> {
-    fn keys(path: &serde_ignored::Path<'_>, out: &mut Vec<String>) {
-        match path {
-            serde_ignored::Path::Root => {}
-            serde_ignored::Path::Seq { parent, index } => {
-                keys(parent, out);
-                out.push(index.to_string());
-            }
-            serde_ignored::Path::Map { parent, key } => {
-                keys(parent, out);
-                out.push(key.clone());
-            }
-            serde_ignored::Path::Some { parent }
-            | serde_ignored::Path::NewtypeStruct { parent }
-            | serde_ignored::Path::NewtypeVariant { parent } => keys(parent, out),
-        }
-    }
-    let mut names = Vec::new();
-    keys(path, &mut names);
-    let comment = names.last().is_some_and(|name| name.starts_with('_'));
-    let taken_apart_elsewhere = names.first().is_some_and(|name| name == "runtime-config");
-    (!comment && !taken_apart_elsewhere).then(|| names.join("."))
-}
-
-/// Merges the layers. `variables` is the environment; `provisioned` the runtime file of fleet provisioning.
-/// The error names key and layer.
+/// Merges the layers. `variables` is the environment; `provisioned` the runtime file of fleet provisioning. File and
+/// flags have their types already, so what is told of wrong ones is the environment's, and is told by its variables.
 pub(crate) fn merge(
     file: &RawConfig,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
@@ -147,7 +60,6 @@ pub(crate) fn merge(
     let (file_only, settings): (BTreeMap<_, _>, BTreeMap<_, _>) = settings(variables)
         .into_iter()
         .partition(|(key, _)| FILE_ONLY.iter().any(|section| key.starts_with(section)));
-    let names: Vec<String> = settings.keys().cloned().collect();
     let mut figment = Figment::from(Serialized::defaults(raw::defaults()))
         .merge(Serialized::defaults(file))
         .merge(Environment(settings))
@@ -160,9 +72,8 @@ pub(crate) fn merge(
             .merge(Serialized::default("key", &runtime.key))
             .merge(Serialized::default("thing-name", &runtime.thing_name));
     }
-    let merged: serde_json::Value = figment.extract().map_err(|error| MergeError::Layers(Box::new(error)))?;
-    // By way of a text, so that there is one reader of configurations: two would cost a board 60 KB.
-    let mut tracked = parse(&merged.to_string()).map_err(|error| wrong_variable(error, &names))?;
+    let merged: serde_json::Value = figment.extract().map_err(|error| MergeError(Box::new(error)))?;
+    let mut tracked = text::typed(merged);
     tracked.unknown.extend(file_only.into_keys());
     Ok(tracked)
 }
@@ -174,21 +85,8 @@ impl raw::RawRuntime {
     }
 }
 
-/// The file and the flags have types already, so a wrong one comes from the environment.
-fn wrong_variable(error: TextError, names: &[String]) -> MergeError {
-    match error {
-        TextError::Type { key, source, .. } if names.contains(&key) => {
-            let text = source.to_string();
-            // The rest tells a place in a text that nobody has written.
-            let what = text.split(" at line ").next().unwrap_or_default().to_owned();
-            MergeError::Variable { name: variable(&key), what }
-        }
-        TextError::Type { .. } | TextError::Syntax { .. } => MergeError::Text(error),
-    }
-}
-
 /// The variable that sets a key.
-fn variable(key: &str) -> String {
+pub(super) fn variable(key: &str) -> String {
     format!("{ENVIRONMENT_PREFIX}{}", key.replace('.', "__").replace('-', "_").to_ascii_uppercase())
 }
 

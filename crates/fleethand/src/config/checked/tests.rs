@@ -85,10 +85,10 @@ fn every_rule_names_its_key_and_what_was_found() {
         (
             |raw| {
                 raw.logging.kind = Some("file".into());
-                raw.logging.file = Some(String::new());
+                raw.logging.file = Some("x.log".into());
             },
             "logging.file",
-            "is missing",
+            "is not a whole path",
         ),
         (|raw| raw.jobs.step_timeout_seconds = Some(0), "jobs.step-timeout-seconds", "is 0"),
         (|raw| raw.jobs.step_timeout_seconds = Some(604_800), "jobs.step-timeout-seconds", "603900"),
@@ -287,6 +287,20 @@ fn an_unknown_word_about_the_log_is_told_and_does_not_keep_the_agent_from_starti
     assert!(told[1].starts_with("logging.type: `printer` is no place to log to"), "{told:?}");
     let logging = judgement.config.unwrap().logging;
     assert_eq!((logging.level, logging.file), (LevelFilter::INFO, None));
+}
+
+/// The setup script of the Device Client writes an empty text for what was not answered.
+#[test]
+fn an_empty_text_about_the_log_is_the_usual() {
+    let mut raw = good();
+    raw.logging.level = Some(String::new());
+    raw.logging.kind = Some("FILE".into());
+    raw.logging.file = Some(String::new());
+    let judgement = judge(&raw, &machine());
+    assert!(judgement.faults.is_empty(), "{:?}", judgement.faults);
+    let logging = judgement.config.unwrap().logging;
+    assert_eq!(logging.level, LevelFilter::INFO);
+    assert_eq!(logging.file, Some(PathBuf::from("/var/log/fleethand/fleethand.log")));
 }
 
 #[test]
