@@ -1,11 +1,12 @@
 //! Processes as `/proc` shows them: who is whose child, who is still the same, what marks a
 //! process carries; and signals to them.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::slot::Process;
 
@@ -80,17 +81,19 @@ pub(crate) fn all() -> io::Result<Vec<Stat>> {
 
 /// The living descendants of a process, parents before children.
 pub(crate) fn descendants(all: &[Stat], ancestor: i32) -> Vec<Stat> {
+    let mut children: HashMap<i32, Vec<Stat>> = HashMap::new();
+    for stat in all {
+        children.entry(stat.parent).or_default().push(*stat);
+    }
     let mut found: Vec<Stat> = Vec::new();
     let mut parents = vec![ancestor];
     while let Some(parent) = parents.pop() {
-        // Nothing is its own ancestor, but a table read while it changes may say so.
-        let known = |pid| pid == ancestor || found.iter().any(|stat| stat.pid == pid);
-        let children: Vec<Stat> =
-            all.iter().copied().filter(|stat| stat.parent == parent && !known(stat.pid)).collect();
-        parents.extend(children.iter().map(|stat| stat.pid));
-        found.extend(children);
+        // Taken out: nothing is its own ancestor, but a table read while it changes may say so.
+        let of_parent = children.remove(&parent).unwrap_or_default();
+        parents.extend(of_parent.iter().map(|stat| stat.pid));
+        found.extend(of_parent);
     }
-    found.retain(|stat| !stat.zombie);
+    found.retain(|stat| !stat.zombie && stat.pid != ancestor);
     found
 }
 
@@ -134,7 +137,7 @@ fn is_out_of_sight(error: &io::Error) -> bool {
 /// Sends a signal to each of them.
 pub(crate) fn tell(processes: &[Stat], signal: Signal) -> io::Result<()> {
     for process in processes {
-        match send(process.pid, signal) {
+        match send(process, signal) {
             // A set-user-id program may be out of reach; the others are not.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
             other => other?,
@@ -143,10 +146,19 @@ pub(crate) fn tell(processes: &[Stat], signal: Signal) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends a signal; one that is gone needs none.
-fn send(pid: i32, signal: Signal) -> io::Result<()> {
-    let Some(pid) = Pid::from_raw(pid) else { return Ok(()) };
-    match rustix::process::kill_process(pid, signal) {
+/// Sends a signal to this very process; one that is gone needs none. Its number may be another one's by now, where a
+/// handler has only to start enough processes until that is so.
+fn send(process: &Stat, signal: Signal) -> io::Result<()> {
+    let Some(pid) = Pid::from_raw(process.pid) else { return Ok(()) };
+    let told = match pidfd_open(pid, PidfdFlags::empty()) {
+        // Looked at after opening: what the descriptor names can no longer change.
+        Ok(pidfd) => match stat(process.pid)? {
+            Some(found) if found.start_time == process.start_time => pidfd_send_signal(pidfd, signal),
+            Some(_) | None => return Ok(()),
+        },
+        Err(error) => Err(error),
+    };
+    match told {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -233,5 +245,31 @@ mod tests {
         let found: Vec<i32> = descendants(&all, 10).iter().map(|stat| stat.pid).collect();
         assert_eq!(found.len(), 3);
         assert!([11, 12, 14].iter().all(|pid| found.contains(pid)), "{found:?}: a child of a zombie counts");
+    }
+
+    /// As many as a small board can have at all. One look for each of the others would keep a keeper from its work.
+    #[test]
+    fn the_descendants_of_a_fork_bomb_are_found_in_one_go() {
+        let stat =
+            |pid, parent| Stat { pid, parent, session: 0, start_time: 0, zombie: false, stopped: false };
+        let all: Vec<Stat> =
+            (2..32_768).rev().map(|pid| stat(pid, if pid % 3 == 0 { 1 } else { pid - 1 })).collect();
+        let found = descendants(&all, 1);
+        assert_eq!(found.len(), 32_766);
+        let place: HashMap<i32, usize> = found.iter().enumerate().map(|(at, stat)| (stat.pid, at)).collect();
+        assert!(found.iter().all(|stat| stat.parent == 1 || place[&stat.parent] < place[&stat.pid]));
+        assert!(descendants(&[stat(1, 2), stat(2, 1)], 1).iter().map(|stat| stat.pid).eq([2]), "a circle");
+    }
+
+    #[test]
+    fn a_number_that_has_been_given_out_again_is_not_told() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let of_child = stat(i32::try_from(child.id()).unwrap()).unwrap().unwrap();
+        let earlier = Stat { start_time: of_child.start_time - 1, ..of_child };
+        tell(&[earlier], Signal::KILL).unwrap();
+        tell(&[of_child], Signal::TERM).unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
+        tell(&[of_child], Signal::KILL).unwrap();
     }
 }

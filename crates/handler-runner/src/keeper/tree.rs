@@ -1,6 +1,7 @@
 //! The processes of a handler, found and told to end. As subreaper the keeper is the ancestor of everything that the
 //! handler has started, whatever session or group that is in.
 
+use std::collections::HashSet;
 use std::io;
 use std::thread;
 use std::time::Duration;
@@ -28,10 +29,12 @@ pub(super) fn living() -> io::Result<Vec<Stat>> {
 /// to its end before. What a handler starts afterwards to clean up with is left to do its work.
 pub(super) fn terminate() -> io::Result<()> {
     let mut known: Vec<Stat> = Vec::new();
+    let mut told: HashSet<(i32, u64)> = HashSet::new();
     for _ in 0..MOST_PASSES {
         let mut found = living()?;
         let at_a_halt = found.iter().all(|one| one.stopped);
-        found.retain(|one| !known.iter().any(|other| same(*one, *other)));
+        // A number that is given out again has another start time.
+        found.retain(|one| told.insert((one.pid, one.start_time)));
         if found.is_empty() && at_a_halt {
             break;
         }
@@ -48,9 +51,4 @@ pub(super) fn terminate() -> io::Result<()> {
 /// SIGKILL to every process of the tree that there is now.
 pub(super) fn kill() -> io::Result<()> {
     process::tell(&living()?, Signal::KILL)
-}
-
-/// A number that is given out again has another start time.
-fn same(one: Stat, other: Stat) -> bool {
-    (one.pid, one.start_time) == (other.pid, other.start_time)
 }
