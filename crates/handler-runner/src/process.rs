@@ -124,6 +124,22 @@ pub(crate) fn arguments(pid: i32) -> io::Result<Option<Vec<Vec<u8>>>> {
     }
 }
 
+/// The number of the user who has started a process, whatever user its program has become by set-user-id; none if it is
+/// gone.
+pub(crate) fn user(pid: i32) -> io::Result<Option<u32>> {
+    match fs::read(format!("/proc/{pid}/status")) {
+        Ok(status) => Ok(real_user(&status)),
+        Err(error) if is_out_of_sight(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Real, effective, saved and file system's (`proc_pid_status(5)`). A name that stands before has its line ends escaped.
+fn real_user(status: &[u8]) -> Option<u32> {
+    let users = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
+    std::str::from_utf8(users).ok()?.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// The kernel gives a new program at most 6 MiB for arguments and environment together (`execve(2)`).
 const MAX_ENVIRONMENT: u64 = 6 * 1024 * 1024;
 
@@ -215,6 +231,19 @@ mod tests {
         assert!(is_alive(&me).unwrap());
         assert!(!is_alive(&Process { start_time: me.start_time + 1, ..me.clone() }).unwrap());
         assert!(!is_alive(&Process { boot_id: "another".to_owned(), ..me }).unwrap());
+    }
+
+    #[test]
+    fn the_user_who_has_started_a_process_is_the_first_of_four() {
+        assert_eq!(
+            real_user(b"Name:\tUid:\\n7\nUmask:\t0022\nUid:\t1000\t0\t0\t0\nGid:\t5\t5\t5\t5\n"),
+            Some(1000)
+        );
+        assert_eq!(real_user(b"Name:\tx\n"), None);
+        assert_eq!(
+            user(std::process::id().try_into().unwrap()).unwrap(),
+            Some(rustix::process::getuid().as_raw())
+        );
     }
 
     #[test]

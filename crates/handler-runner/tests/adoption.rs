@@ -5,6 +5,8 @@
 mod bench;
 
 use std::fs;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
 
 use bench::{Bench, finish, is_running, number_in, until};
 use handler_runner::{Adopted, Ending, Runner, StartError};
@@ -264,6 +266,32 @@ fn a_damaged_run_is_not_said_to_have_never_started_and_does_not_keep_others_from
         assert_eq!(outcome.ending, Ending::Exited { code: 3 });
         assert!(matches!(bench.runner.adopt("other").unwrap(), Adopted::Ended(_)));
         bench.runner.release("other").unwrap();
+    }
+}
+
+/// Whoever is taken for one is waited for before anything else is started.
+#[test]
+fn a_process_of_another_user_is_not_taken_for_a_keeper_whatever_it_is_called() {
+    if !bench::can_switch("a process of another user") {
+        return;
+    }
+    let bench = Bench::new();
+    finish(bench.start("exit 1"));
+    fs::write(bench.settings.run_directory.join("0/spec.json"), "rubbish").unwrap();
+    for (user, taken) in [(0, 1), (65534, 0)] {
+        let mut impostor = std::process::Command::new("/bin/sh")
+            .args(["-c", "echo; read -r _", "keeper", "0123456789abcdef"])
+            .arg(bench.settings.run_directory.join("0"))
+            .uid(user)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        impostor.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let nameless = bench.runner.nameless().unwrap();
+        drop(impostor.stdin.take());
+        impostor.wait().unwrap();
+        assert_eq!(nameless.len(), taken, "of user {user}");
     }
 }
 

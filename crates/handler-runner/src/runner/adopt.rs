@@ -152,13 +152,18 @@ impl Runner {
     }
 }
 
-/// The keeper of a slot by the list of processes: its last arguments are the run's number and the directory.
+/// The keeper of a slot by the list of processes: its last arguments are the run's number and the directory. Anybody can
+/// start a process that looks so; a keeper is one of the agent's own user.
 fn keeper_of(slot: &Slot) -> io::Result<Option<Run>> {
+    let agent = rustix::process::getuid().as_raw();
     for stat in process::all()?.into_iter().filter(|stat| !stat.zombie) {
         let Some(arguments) = process::arguments(stat.pid)? else { continue };
         let [.., run, directory] = &arguments[..] else { continue };
         let Some(number) = number_in(run) else { continue };
         if directory.as_slice() != slot.directory().as_os_str().as_bytes() {
+            continue;
+        }
+        if process::user(stat.pid)? != Some(agent) {
             continue;
         }
         let keeper = Process { pid: stat.pid, start_time: stat.start_time, boot_id: process::boot_id()? };
