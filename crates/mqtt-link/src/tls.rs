@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, InconsistentKeys, RootCertStore};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{CertificateError, ClientConfig, InconsistentKeys, RootCertStore};
 
 /// The longest certificate or key file that is read, in bytes (4 MiB).
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -134,16 +135,17 @@ impl TlsMaterial {
         let private_key = private_key_from(key)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         // Judged apart from the certificate, so that the message names the right file.
-        provider
+        let signing_key = provider
             .key_provider
-            .load_private_key(private_key.clone_key())
+            .load_private_key(private_key)
             .map_err(|source| TlsMaterialError::UnusableKey { path: key.to_owned(), source })?;
+        let pair = CertifiedKey::new(chain, signing_key);
+        must_be_a_pair(&pair, certificate, key)?;
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(TlsMaterialError::Setup)?
             .with_root_certificates(roots)
-            .with_client_auth_cert(chain, private_key)
-            .map_err(|source| pair_error(source, certificate, key))?;
+            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
         Ok(Self { config: Arc::new(config) })
     }
 
@@ -166,12 +168,32 @@ impl TlsMaterial {
     }
 }
 
-fn pair_error(source: rustls::Error, certificate: &Path, key: &Path) -> TlsMaterialError {
-    if source == rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) {
-        let (certificate, key) = (certificate.to_owned(), key.to_owned());
-        return TlsMaterialError::KeyOfAnotherCertificate { certificate, key };
+/// The device's own certificate is for the server to judge. That of an operator's own authority is often one of X.509
+/// version 1 (as `openssl x509 -req` writes it if it is given no extensions, and the guide of AWS IoT says so), which the TLS
+/// library would refuse; so all that is asked of it here is that it holds the public half of the key.
+fn must_be_a_pair(pair: &CertifiedKey, certificate: &Path, key: &Path) -> Result<(), TlsMaterialError> {
+    let other = || TlsMaterialError::KeyOfAnotherCertificate {
+        certificate: certificate.to_owned(),
+        key: key.to_owned(),
+    };
+    match pair.keys_match() {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(()),
+        Err(rustls::Error::InconsistentKeys(_)) => Err(other()),
+        Err(rustls::Error::InvalidCertificate(error)) if error != CertificateError::BadEncoding => {
+            if holds_public_half(pair) {
+                Ok(())
+            } else {
+                Err(other())
+            }
+        }
+        Err(source) => Err(TlsMaterialError::BadCertificate { path: certificate.to_owned(), source }),
     }
-    TlsMaterialError::BadCertificate { path: certificate.to_owned(), source }
+}
+
+/// Looks for the key's SubjectPublicKeyInfo, which stands in a certificate byte for byte (RFC 5280, section 4.1).
+fn holds_public_half(pair: &CertifiedKey) -> bool {
+    let Some(public) = pair.key.public_key() else { return true };
+    pair.cert.first().is_some_and(|certificate| contains(certificate, &public))
 }
 
 fn roots_from(path: &Path) -> Result<RootCertStore, TlsMaterialError> {

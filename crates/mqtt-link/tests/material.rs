@@ -26,6 +26,15 @@ fn a_key_of_another_certificate_is_told_with_both_files() {
     assert!(error.to_string().contains("rsa-pkcs1.key") && error.to_string().contains("ec.crt"));
 }
 
+/// As an operator's own authority makes them with the commands of AWS's guide (`openssl x509 -req`, no extensions).
+#[test]
+fn a_certificate_of_x509_version_1_is_taken_with_its_key_and_no_other() {
+    let files = Files::new();
+    files.load("ec-version1.crt", "ec-sec1.key").unwrap();
+    let error = files.load("ec-version1.crt", "rsa-pkcs1.key").unwrap_err();
+    assert!(matches!(error, TlsMaterialError::KeyOfAnotherCertificate { .. }), "{error}");
+}
+
 #[test]
 fn an_encrypted_key_is_refused_in_both_its_forms() {
     let files = Files::new();
