@@ -3,13 +3,14 @@
 
 use std::error::Error;
 use std::io;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use rumqttc::{ConnectReturnCode, ConnectionError, StateError, mqttbytes};
+use rumqttc::{ConnectReturnCode, StateError, mqttbytes};
 use rustls::{AlertDescription, CertificateError};
 
 use crate::calendar::{in_words, unix_seconds};
 use crate::error::{Cause, LinkError};
+use crate::wire::WireError;
 
 /// How far a connection had come when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,33 +26,31 @@ pub(crate) enum Phase {
 pub(crate) struct Attempt<'a> {
     pub(crate) host: &'a str,
     pub(crate) port: u16,
-    pub(crate) timeout: Duration,
     pub(crate) now: SystemTime,
 }
 
-/// Sorts an error of the library.
-pub(crate) fn classify(error: ConnectionError, phase: Phase, attempt: Attempt<'_>) -> LinkError {
+/// Sorts an error of a connection.
+pub(crate) fn classify(error: WireError, phase: Phase, attempt: Attempt<'_>) -> LinkError {
     if let Some(verdict) = find::<rustls::Error>(&error) {
         return from_tls(verdict, phase, attempt);
     }
     let (host, port) = (attempt.host.to_owned(), attempt.port);
     match error {
-        ConnectionError::NetworkTimeout => LinkError::TimedOut { host, port, after: attempt.timeout },
-        ConnectionError::FlushTimeout => LinkError::KeepAliveLost,
-        ConnectionError::Io(source) => from_connect(source, attempt),
-        ConnectionError::Tls(source) => LinkError::Tls { host, port, source: source.into() },
-        ConnectionError::ConnectionRefused(code) => from_connack(code),
-        ConnectionError::MqttState(state) => from_state(state, phase),
-        ConnectionError::NotConnAck(_) => {
+        WireError::Dial(source) => from_dial(source, attempt),
+        WireError::Handshake(source) => LinkError::Tls { host, port, source: source.into() },
+        WireError::Refused(code) => from_connack(code),
+        WireError::NotConnack => {
             LinkError::Protocol { detail: "its first packet is not a CONNACK".to_owned() }
         }
-        ConnectionError::RequestsDone => LinkError::ClosedByPeer,
+        WireError::Stuck => LinkError::KeepAliveLost,
+        WireError::Deserted => LinkError::ClosedByPeer,
+        WireError::State(state) => from_state(state, phase),
     }
 }
 
 /// Everything on the way to an open TCP connection. The system's calls leave its error number in the error, the
 /// resolver does not.
-fn from_connect(source: io::Error, attempt: Attempt<'_>) -> LinkError {
+fn from_dial(source: io::Error, attempt: Attempt<'_>) -> LinkError {
     let (host, port) = (attempt.host.to_owned(), attempt.port);
     if source.raw_os_error().is_none() {
         return LinkError::NameNotResolved { host, source };
@@ -213,22 +212,18 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
 mod tests {
     use super::*;
 
-    fn sorted(error: ConnectionError, phase: Phase) -> LinkError {
+    fn sorted(error: impl Into<WireError>, phase: Phase) -> LinkError {
         let now = SystemTime::UNIX_EPOCH;
-        classify(
-            error,
-            phase,
-            Attempt { host: "a.example", port: 8883, timeout: Duration::from_secs(30), now },
-        )
+        classify(error.into(), phase, Attempt { host: "a.example", port: 8883, now })
     }
 
     #[test]
     fn an_error_of_the_resolver_is_one_without_a_system_error_number() {
-        let unresolved = sorted(io::Error::other("no such name").into(), Phase::Connecting);
+        let unresolved = sorted(WireError::Dial(io::Error::other("no such name")), Phase::Connecting);
         assert!(matches!(unresolved, LinkError::NameNotResolved { .. }), "{unresolved}");
-        let unreachable = sorted(io::Error::from_raw_os_error(101).into(), Phase::Connecting);
+        let unreachable = sorted(WireError::Dial(io::Error::from_raw_os_error(101)), Phase::Connecting);
         assert!(matches!(unreachable, LinkError::Unreachable { .. }), "{unreachable}");
-        let refused = sorted(io::Error::from_raw_os_error(111).into(), Phase::Connecting);
+        let refused = sorted(WireError::Dial(io::Error::from_raw_os_error(111)), Phase::Connecting);
         assert!(matches!(refused, LinkError::Refused { .. }), "{refused}");
     }
 
@@ -237,31 +232,23 @@ mod tests {
         let verdict = rustls::Error::AlertReceived(AlertDescription::CertificateUnknown);
         let inner = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, verdict));
         let state = StateError::Deserialization(mqttbytes::Error::Io(inner));
-        let error = sorted(ConnectionError::MqttState(state), Phase::Connecting);
+        let error = sorted(state, Phase::Connecting);
         assert!(matches!(&error, LinkError::CertificateRefused { alert } if alert == "CertificateUnknown"));
         let alpn = rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol);
-        let error = sorted(io::Error::other(alpn).into(), Phase::Connecting);
+        let error = sorted(WireError::Handshake(io::Error::other(alpn)), Phase::Connecting);
         assert!(matches!(error, LinkError::AlpnRefused));
     }
 
     #[test]
     fn a_reset_before_the_connack_is_a_refusal_and_after_it_a_broken_connection() {
-        let reset =
-            || ConnectionError::MqttState(StateError::Io(io::Error::from(io::ErrorKind::ConnectionReset)));
+        let reset = || StateError::Io(io::Error::from(io::ErrorKind::ConnectionReset));
         assert!(matches!(sorted(reset(), Phase::Connecting), LinkError::ClosedBeforeConnack));
         assert!(matches!(sorted(reset(), Phase::Connected), LinkError::Broken { .. }));
     }
 
-    #[test]
-    fn no_answer_in_time_is_told_with_the_time() {
-        let error = sorted(ConnectionError::NetworkTimeout, Phase::Connecting);
-        assert!(error.to_string().contains("a.example:8883 within 30 s"), "{error}");
-    }
-
     /// As it comes from the TLS stream while packets are read.
-    fn of_tls(error: rustls::Error) -> ConnectionError {
-        let io = io::Error::new(io::ErrorKind::InvalidData, error);
-        ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::Io(io)))
+    fn of_tls(error: rustls::Error) -> StateError {
+        StateError::Io(io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     #[test]
@@ -287,13 +274,13 @@ mod tests {
     #[test]
     fn a_refusal_code_of_the_future_is_given_as_it_is() {
         let unknown = StateError::Deserialization(mqttbytes::Error::InvalidConnectReturnCode(0x17));
-        let error = sorted(ConnectionError::MqttState(unknown), Phase::Connecting);
+        let error = sorted(unknown, Phase::Connecting);
         assert!(matches!(error, LinkError::ConnackRefused { code: 0x17, .. }), "{error}");
     }
 
     #[test]
     fn one_message_that_is_never_acknowledged_is_told_as_such() {
-        let error = sorted(ConnectionError::MqttState(StateError::CollisionTimeout), Phase::Connected);
+        let error = sorted(StateError::CollisionTimeout, Phase::Connected);
         assert!(matches!(error, LinkError::PublishUnacknowledged), "{error}");
     }
 }

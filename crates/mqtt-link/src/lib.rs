@@ -6,18 +6,20 @@
 //! It keeps nothing across a connection: a message that was handed over and not yet answered when the
 //! connection broke may or may not have arrived. Whoever publishes keeps what it still owes.
 //!
-//! This is the only crate that names `rumqttc`, and it uses that as one connection and nothing more: a fresh
-//! event loop for every attempt, polled by one task.
+//! This is the only crate of the agent that names `rumqttc`, and it takes the packets and the bookkeeping of one
+//! connection from it and nothing more: each attempt begins anew, and one task drives it.
 
 mod backoff;
 mod calendar;
 mod classify;
 mod connection;
+mod dial;
 mod error;
 mod link;
 mod settings;
 mod subscriptions;
 mod tls;
+mod wire;
 
 pub use backoff::{Backoff, BackoffSettings};
 pub use error::LinkError;
