@@ -108,9 +108,16 @@ fn refuse_topic(turn: &Turn<'_>, topic: &str, payload: &[u8]) -> Option<Message>
         Ok(_) if to_next => {
             Refusal::new(ErrorCode::ResourceNotFound, "Job $next not found: update names a job by its id")
         }
+        Ok(_) if names_a_bad_job(topic) => invalid("The topic's job id is not 1 to 64 of [a-zA-Z0-9_-]"),
         Ok(_) => {
             Refusal::new(ErrorCode::InvalidTopic, "The topic does not map to an operation of AWS IoT Jobs")
         }
     };
     Some(Message { topic: topic_with_reply, payload: rejection(refusal, token, turn.now.seconds()) })
+}
+
+/// Whether a topic would be a request if the level before its last one were a job's id.
+fn names_a_bad_job(topic: &str) -> bool {
+    let levels: Vec<&str> = topic.split('/').collect();
+    matches!(levels[..], ["$aws", "things", _, "jobs", _, "get" | "update"])
 }
