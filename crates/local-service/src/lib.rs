@@ -23,6 +23,7 @@ mod listen;
 mod options;
 pub mod pki;
 mod restore;
+mod rewound;
 mod serve;
 mod service;
 mod store;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, ListenerExt};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -16,15 +17,20 @@ use tokio_rustls::server::TlsStream;
 use crate::broker::connection;
 use crate::broker::hub::ConnectionId;
 use crate::engine::Event;
-use crate::http::{self, Front};
+use crate::http::{self, Caller, Front};
 use crate::jobs::Plane;
+use crate::rewound::Rewound;
 use crate::serve::StartError;
 
 /// Pause after the system refused a connection, which it does when descriptors are used up.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A device's connection that speaks HTTP.
-pub(crate) type Https = TlsStream<TcpStream>;
+/// A connection over TLS that speaks HTTP, and who is at its other end.
+#[derive(Debug)]
+pub(crate) struct Https {
+    pub(crate) stream: Rewound<TlsStream<TcpStream>>,
+    pub(crate) caller: Caller,
+}
 
 pub(crate) async fn bind(
     address: SocketAddr,
@@ -109,7 +115,8 @@ pub(crate) async fn serve_https(
     mut stopped: watch::Receiver<bool>,
 ) {
     let front = Front { plane: Some(Plane::Data), ..front };
-    let server = axum::serve(Handed(handed), http::router(front)).with_graceful_shutdown(async move {
+    let service = http::router(front).into_make_service_with_connect_info::<Caller>();
+    let server = axum::serve(Handed(handed), service).with_graceful_shutdown(async move {
         let _ = stopped.changed().await;
     });
     if let Err(error) = server.await {
@@ -121,17 +128,23 @@ pub(crate) async fn serve_https(
 struct Handed(mpsc::Receiver<Https>);
 
 impl axum::serve::Listener for Handed {
-    type Io = Https;
-    type Addr = ();
+    type Io = Rewound<TlsStream<TcpStream>>;
+    type Addr = Caller;
 
-    async fn accept(&mut self) -> (Https, ()) {
+    async fn accept(&mut self) -> (Self::Io, Caller) {
         match self.0.recv().await {
-            Some(stream) => (stream, ()),
+            Some(Https { stream, caller }) => (stream, caller),
             None => std::future::pending().await,
         }
     }
 
-    fn local_addr(&self) -> std::io::Result<()> {
-        Ok(())
+    fn local_addr(&self) -> std::io::Result<Caller> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+}
+
+impl Connected<IncomingStream<'_, Handed>> for Caller {
+    fn connect_info(stream: IncomingStream<'_, Handed>) -> Self {
+        stream.remote_addr().clone()
     }
 }

@@ -286,7 +286,7 @@ async fn a_client_that_sends_too_much_is_told_so_while_it_is_still_sending() {
 async fn rubbish_ends_its_own_connection_only() {
     let desk = Desk::new().await;
     let mut other = desk.client("other").await;
-    for rubbish in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x10\xff\xff\xff\xff\xff", b"\x30\x00"] {
+    for rubbish in [&b"\x16\x03\x01\x00\x05hello"[..], b"\x10\xff\xff\xff\xff\xff", b"\x30\x00"] {
         let mut stream = raw(&desk, desk.tls(&desk.device())).await;
         stream.write_all(rubbish).await.unwrap();
         let mut rest = Vec::new();

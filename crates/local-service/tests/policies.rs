@@ -108,3 +108,55 @@ async fn a_certificate_without_a_policy_is_not_let_in() {
     let end = Client::start(desk.options("t1")).ended().await;
     assert!(!end.contains("ConnectionRefused"), "no CONNACK: {end}");
 }
+
+#[tokio::test]
+async fn the_data_plane_over_https_has_actions_of_its_own() {
+    let statements = json!([
+        allow("iotjobsdata:DescribeJobExecution", "thing/t1"),
+        allow("iotjobsdata:UpdateJobExecution", "thing/t1"),
+        {"Effect": "Deny", "Action": "iotjobsdata:UpdateJobExecution", "Resource": "*"},
+        allow("iot:*", "*"),
+    ]);
+    let (desk, policies) = desk(statements).await;
+    desk.create_job("j1").await;
+    let ask = async |method: &str, path: &str| {
+        let body = if method == "POST" { r#"{"status":"SUCCEEDED"}"# } else { "" };
+        let answer = desk.https(desk.tls(&desk.device()), method, path, body).await;
+        (answer.status, answer.header("x-amzn-errortype").map(str::to_owned))
+    };
+    let forbidden = (403, Some("ForbiddenException".to_owned()));
+    assert_eq!(ask("GET", "/things/t1/jobs/j1").await, (200, None));
+    assert_eq!(ask("POST", "/things/t1/jobs/j1").await, forbidden, "denied");
+    assert_eq!(ask("GET", "/things/t1/jobs").await, forbidden, "not allowed");
+    assert_eq!(ask("GET", "/things/t2/jobs/j1").await, forbidden, "another thing");
+    std::fs::remove_file(policies.path().join("t1.json")).expect("it can be removed");
+    assert_eq!(ask("GET", "/things/t1/jobs/j1").await, forbidden, "no policy");
+    desk.ok("GET", "/things/t1/jobs/j1", json!({})).await;
+}
+
+#[tokio::test]
+async fn the_policy_that_is_shipped_for_the_agent_lets_it_work() {
+    let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/policies/agent.json");
+    let text = std::fs::read(policy).expect("it is there");
+    let policy: Value = serde_json::from_slice(&text).expect("it is JSON");
+    let (desk, _policies) = desk(policy["Statement"].clone()).await;
+    desk.create_job("j1").await;
+    let mut agent = desk.client("t1").await;
+    for filter in ["notify", "notify-next", "get/+", "+/get/+", "+/update/+"] {
+        agent.subscribe(&format!("$aws/things/t1/jobs/{filter}"), QoS::AtLeastOnce).await;
+    }
+    agent.publish("$aws/things/t1/jobs/$next/get", QoS::AtLeastOnce, "{}").await;
+    assert_eq!(agent.hear().await.json()["execution"]["jobId"], "j1");
+    Client::start(desk.options("other")).ended().await;
+}
+
+#[tokio::test]
+async fn a_persistent_session_may_be_what_a_policy_does_not_allow() {
+    let mut connect = allow("iot:Connect", "client/*");
+    connect["Condition"] = json!({"ForAllValues:StringEquals": {"iot:ConnectAttributes": ["LastWill"]}});
+    let (desk, _policies) = desk(json!([connect])).await;
+    desk.client("t1").await;
+    let mut persistent = desk.options("t1");
+    persistent.set_clean_session(false);
+    Client::start(persistent).ended().await;
+}

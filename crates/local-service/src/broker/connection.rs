@@ -21,7 +21,9 @@ use super::packet::{Connect, Reason, Received, Version};
 use super::policy::Permit;
 use super::tls::HTTP;
 use crate::engine::{Event, Peer};
+use crate::http::Caller;
 use crate::listen::Https;
+use crate::rewound::Rewound;
 
 /// Time for the TLS handshake, and again for the CONNECT after it.
 const OPENING: Duration = Duration::from_secs(20);
@@ -46,10 +48,10 @@ enum OpenError {
     NotMqtt(#[from] Malformed),
 }
 
-/// What a client has shown itself to be.
+/// What a client has shown itself to speak.
 enum Opened {
     Mqtt(TlsStream<TcpStream>, Connect),
-    Https(Https),
+    Https(TlsStream<TcpStream>),
 }
 
 /// Serves one client until either side ends it; one that speaks HTTP is handed over.
@@ -64,15 +66,9 @@ pub(crate) async fn serve(
     let mut buffer = BytesMut::new();
     let (stream, connect) = match open(socket, &acceptor, &mut buffer).await {
         Ok(Opened::Mqtt(stream, connect)) => (stream, connect),
-        Ok(Opened::Https(_)) if policies.is_some() => {
-            tracing::warn!(
-                connection = connection.0,
-                "HTTP with certificates is not served while policies are on"
-            );
-            return;
-        }
         Ok(Opened::Https(stream)) => {
-            if https.send(stream).await.is_err() {
+            let caller = caller(policies.as_deref(), &stream, connection);
+            if https.send(Https { stream: Rewound::new(buffer, stream), caller }).await.is_err() {
                 tracing::debug!(connection = connection.0, "HTTP is no longer served");
             }
             return;
@@ -83,7 +79,8 @@ pub(crate) async fn serve(
             return;
         }
     };
-    let permit = match policies.map(|policies| permit_of(&policies, &stream, &connect)).transpose() {
+    let client_id = Some(connect.client_id.as_str());
+    let permit = match policies.map(|policies| permit_of(&policies, &stream, client_id)).transpose() {
         Ok(permit) => permit,
         Err(error) => {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
@@ -118,11 +115,23 @@ pub(crate) async fn serve(
 fn permit_of(
     policies: &Path,
     stream: &TlsStream<TcpStream>,
-    connect: &Connect,
+    client_id: Option<&str>,
 ) -> Result<Arc<Permit>, IdentityError> {
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let certificate = certificates.first().ok_or(IdentityError::Nameless)?;
-    identity::permit(policies, certificate, &connect.client_id)
+    identity::permit(policies, certificate, client_id)
+}
+
+/// Who speaks HTTP. Somebody without a policy that can be judged is served like somebody who may do nothing.
+fn caller(policies: Option<&Path>, stream: &TlsStream<TcpStream>, connection: ConnectionId) -> Caller {
+    let permit = policies.map(|policies| {
+        permit_of(policies, stream, None).unwrap_or_else(|error| {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(connection = connection.0, cause, "A client may do nothing: {error}");
+            Arc::new(Permit::nothing())
+        })
+    });
+    Caller { permit }
 }
 
 async fn open(socket: TcpStream, acceptor: &TlsAcceptor, buffer: &mut BytesMut) -> Result<Opened, OpenError> {
@@ -135,18 +144,26 @@ async fn open(socket: TcpStream, acceptor: &TlsAcceptor, buffer: &mut BytesMut) 
     if stream.get_ref().1.alpn_protocol().is_some_and(|protocol| HTTP.contains(&protocol)) {
         return Ok(Opened::Https(stream));
     }
-    let connect =
-        timeout(OPENING, first_packet(&mut stream, buffer)).await.map_err(|_| OpenError::Late)??;
-    Ok(Opened::Mqtt(stream, connect))
+    match timeout(OPENING, opening(&mut stream, buffer)).await.map_err(|_| OpenError::Late)?? {
+        Opening::Connect(connect) => Ok(Opened::Mqtt(stream, connect)),
+        Opening::Method => Ok(Opened::Https(stream)),
+    }
 }
 
-async fn first_packet(
-    stream: &mut TlsStream<TcpStream>,
-    buffer: &mut BytesMut,
-) -> Result<Connect, OpenError> {
+/// What a client begins with.
+enum Opening {
+    Connect(Connect),
+    /// A letter, as HTTP does; MQTT never.
+    Method,
+}
+
+async fn opening(stream: &mut TlsStream<TcpStream>, buffer: &mut BytesMut) -> Result<Opening, OpenError> {
     loop {
+        if buffer.first().is_some_and(u8::is_ascii_uppercase) {
+            return Ok(Opening::Method);
+        }
         match decode(buffer, None)? {
-            Some(Received::Connect(connect)) => return Ok(connect),
+            Some(Received::Connect(connect)) => return Ok(Opening::Connect(connect)),
             // Without a version the decoder knows no other packet.
             Some(_) => return Err(OpenError::NotMqtt(Malformed::Protocol)),
             None => {}

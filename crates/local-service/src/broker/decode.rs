@@ -189,7 +189,8 @@ fn subscribe(first: u8, input: &mut Input, version: Version) -> Result<Subscribe
         let filter = input.text()?;
         let options = input.byte()?;
         // MQTT 5 has further options here (No Local and what to do with retained messages); AWS ignores No Local.
-        if version == Version::V311 && options & !0b11 != 0 {
+        let reserved = if version == Version::V311 { !0b11 } else { 0b1100_0000 };
+        if options & reserved != 0 || options & 0b0011_0000 == 0b0011_0000 {
             return Err(Malformed::Flags);
         }
         filters.push((filter, qos(options & 0b11)?));
@@ -357,6 +358,10 @@ mod tests {
         assert_eq!(decode_all(&[0x40, 0x02, 0x00, 0x00], now), Err(Malformed::PacketId));
         assert_eq!(decode_all(&[0x82, 0x03, 0x00, 0x01, 0x00], now), Err(Malformed::NoFilter));
         assert_eq!(decode_all(&[0xC0, 0x01, 0x00], now), Err(Malformed::Long));
+        for options in [0b0011_0000, 0b0100_0000, 0b1000_0000] {
+            let packet = [0x82, 0x07, 0x00, 0x01, 0x00, 0x00, 0x01, b'a', options];
+            assert_eq!(decode_all(&packet, now), Err(Malformed::Flags), "{options:#010b}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::messages::{PublishVerdict, publish_verdict};
-use super::packet::{ConnAck, Connect, Disconnect, Publish, Qos, Reason, Received, Sent, Version};
+use super::packet::{ConnAck, Connect, Disconnect, Publish, Reason, Received, Sent, Version};
 use super::policy::{Deed, Permit};
 use super::session::{Message, Session};
 use super::subscriptions::{ClientId, Subscriptions};
@@ -175,21 +175,21 @@ impl Hub {
     fn connect(&mut self, from: ConnectionId, connect: Connect, permit: Option<Arc<Permit>>, now: Millis) {
         let made_up = connect.client_id.is_empty() && connect.version == Version::V5;
         let client: ClientId =
-            if made_up { format!("assigned-{}", from.0).into() } else { connect.client_id.as_str().into() };
+            if made_up { made_up_id(from, now) } else { connect.client_id.as_str().into() };
         if !(1..=128).contains(&client.len()) || client.starts_with('$') {
             self.effects.push(refused(from, Reason::ClientIdentifierNotValid));
             self.effects.push(Effect::Close(from));
             return;
         }
-        if connect.will.as_ref().is_some_and(|will| will.qos == Qos::ExactlyOnce) {
-            // Not supported, and no later than here (MQTT 5, section 3.2.2.3.4); 3.1.1 has no code for it.
+        if let Some(reason) = connect.will.as_ref().and_then(messages::unacceptable_will) {
+            // 3.1.1 has no code for it.
             if connect.version == Version::V5 {
-                self.effects.push(refused(from, Reason::QosNotSupported));
+                self.effects.push(refused(from, reason));
             }
             self.effects.push(Effect::Close(from));
             return;
         }
-        if !may_connect(permit.as_deref(), connect.will.as_ref()) {
+        if !may_connect(permit.as_deref(), &connect) {
             tracing::info!(%client, "The policy does not let a client connect");
             // 3.1.1 is closed without a word (live-behaviour, section 9).
             if connect.version == Version::V5 {
@@ -207,11 +207,7 @@ impl Hub {
         if !reusable {
             self.end_session(&client);
         }
-        let asked = match connect.version {
-            Version::V311 if connect.clean => 0,
-            Version::V311 => SESSION_EXPIRY,
-            Version::V5 => connect.session_expiry.unwrap_or(0),
-        };
+        let asked = asked_expiry(&connect);
         let expiry = asked.min(SESSION_EXPIRY);
         let given = keep_alive(connect.keep_alive);
         let answer = ConnAck {
@@ -363,6 +359,12 @@ impl Attached {
     }
 }
 
+/// An id for a client that has given none. Clients keep it when they connect again, so that it must not be given to another
+/// one by a service that has been restarted and counts its connections anew.
+fn made_up_id(connection: ConnectionId, now: Millis) -> ClientId {
+    format!("assigned-{:x}-{}", now.0, connection.0).into()
+}
+
 fn refused(connection: ConnectionId, reason: Reason) -> Effect {
     Effect::Send(
         connection,
@@ -376,11 +378,23 @@ fn refused(connection: ConnectionId, reason: Reason) -> Effect {
     )
 }
 
-/// Whether a client may connect, and its will be published.
-fn may_connect(permit: Option<&Permit>, will: Option<&Publish>) -> bool {
+/// Whether a client may connect as it wants to, and its will be published.
+fn may_connect(permit: Option<&Permit>, connect: &Connect) -> bool {
+    let persistent = asked_expiry(connect) > 0;
+    let deed = Deed::Connect { persistent, will: connect.will.is_some() };
     permit.is_none_or(|permit| {
-        permit.allows(Deed::Connect) && will.is_none_or(|will| messages::may_publish(Some(permit), will))
+        let will = connect.will.as_ref();
+        permit.allows(deed) && will.is_none_or(|will| messages::may_publish(Some(permit), will))
     })
+}
+
+/// Seconds that the session shall outlive the connection.
+fn asked_expiry(connect: &Connect) -> u32 {
+    match connect.version {
+        Version::V311 if connect.clean => 0,
+        Version::V311 => SESSION_EXPIRY,
+        Version::V5 => connect.session_expiry.unwrap_or(0),
+    }
 }
 
 #[cfg(test)]

@@ -25,11 +25,11 @@ pub(crate) enum IdentityError {
     Parse { path: PathBuf, source: serde_json::Error },
 }
 
-/// What a certificate allows to a client of this id.
+/// What a certificate allows to a client of this id; `None`: over HTTPS, where there is no such id.
 pub(crate) fn permit(
     directory: &Path,
     certificate: &[u8],
-    client_id: &str,
+    client_id: Option<&str>,
 ) -> Result<Arc<Permit>, IdentityError> {
     let name = common_name(certificate).ok_or(IdentityError::Nameless)?;
     let thing = ThingName::try_from(name).map_err(|_| IdentityError::Nameless)?;
@@ -42,7 +42,7 @@ pub(crate) fn permit(
         };
         let policy: Policy =
             serde_json::from_slice(&text).map_err(|source| IdentityError::Parse { path, source })?;
-        return Ok(Arc::new(Permit::new(policy, thing.to_string(), client_id.to_owned())));
+        return Ok(Arc::new(Permit::new(policy, thing.to_string(), client_id.map(str::to_owned))));
     }
     Err(IdentityError::NoPolicy { thing, directory: directory.to_owned() })
 }
@@ -130,13 +130,14 @@ mod tests {
     fn the_things_own_policy_comes_first_and_one_that_cannot_be_judged_lets_nobody_in() {
         let directory = tempfile::tempdir().unwrap();
         let der = certificate("t1");
-        let attempt = || permit(directory.path(), &der, "t1");
+        let connect = super::super::policy::Deed::Connect { persistent: false, will: false };
+        let attempt = || permit(directory.path(), &der, Some("t1"));
         assert!(matches!(attempt(), Err(IdentityError::NoPolicy { .. })));
         let all = r#"{"Statement":{"Effect":"Allow","Action":"iot:*","Resource":"*"}}"#;
         fs::write(directory.path().join("default.json"), all).unwrap();
-        assert!(attempt().unwrap().allows(super::super::policy::Deed::Connect));
+        assert!(attempt().unwrap().allows(connect));
         fs::write(directory.path().join("t1.json"), r#"{"Statement":[]}"#).unwrap();
-        assert!(!attempt().unwrap().allows(super::super::policy::Deed::Connect));
+        assert!(!attempt().unwrap().allows(connect));
         fs::write(directory.path().join("t1.json"), "{").unwrap();
         assert!(matches!(attempt(), Err(IdentityError::Parse { .. })));
     }

@@ -1,10 +1,16 @@
 //! IoT policies: what the holder of a certificate may do, as AWS IoT Core judges it.
 //!
-//! Pure. A policy is what AWS takes, with variables and wildcards; region and account in its ARNs are not compared, so that
-//! the policies of a real account can be tried here as they are. Conditions are not there: a policy with one is refused
-//! rather than judged wrongly.
+//! Pure. A policy is what AWS takes, with variables, wildcards and conditions; region and account in its ARNs are not
+//! compared, so that the policies of a real account can be tried here as they are. What cannot be judged here makes a policy
+//! invalid rather than judged wrongly.
+
+mod condition;
+mod several;
 
 use serde::Deserialize;
+
+use self::condition::{Comparison, Conditions, Key};
+use self::several::Several;
 
 /// A policy document.
 #[derive(Debug, Clone, Deserialize)]
@@ -15,7 +21,7 @@ pub(crate) struct Policy {
     #[serde(rename = "Id")]
     _id: Option<String>,
     #[serde(rename = "Statement")]
-    statements: OneOrMany<Statement>,
+    statements: Several<Statement>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -24,8 +30,10 @@ struct Statement {
     #[serde(rename = "Sid")]
     _sid: Option<String>,
     effect: Effect,
-    action: OneOrMany<String>,
-    resource: OneOrMany<String>,
+    action: Several<String>,
+    resource: Several<String>,
+    #[serde(default)]
+    condition: Conditions,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -34,30 +42,23 @@ enum Effect {
     Deny,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany<T> {
-    One(T),
-    Many(Vec<T>),
-}
-
-impl<T> OneOrMany<T> {
-    fn all(&self) -> &[T] {
-        match self {
-            Self::One(one) => std::slice::from_ref(one),
-            Self::Many(many) => many,
-        }
-    }
-}
-
 /// Something that a policy allows or does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deed<'a> {
-    Connect,
+    /// With a session that outlives the connection, or with a will.
+    Connect {
+        persistent: bool,
+        will: bool,
+    },
     Publish(&'a str),
     RetainPublish(&'a str),
     Subscribe(&'a str),
     Receive(&'a str),
+    /// An operation of the Jobs data plane over HTTPS, and the thing that it is about.
+    JobsData {
+        operation: &'a str,
+        thing: &'a str,
+    },
 }
 
 /// A policy as it holds for one connection: whose certificate, and which client id.
@@ -65,29 +66,43 @@ pub(crate) enum Deed<'a> {
 pub(crate) struct Permit {
     policy: Policy,
     thing: String,
-    client_id: String,
+    /// `None`: HTTPS, which has none.
+    client_id: Option<String>,
 }
 
 impl Permit {
-    pub(crate) fn new(policy: Policy, thing: String, client_id: String) -> Self {
+    pub(crate) fn new(policy: Policy, thing: String, client_id: Option<String>) -> Self {
         Self { policy, thing, client_id }
+    }
+
+    /// That of somebody who may do nothing.
+    pub(crate) fn nothing() -> Self {
+        let statements = Several(Vec::new());
+        Self::new(Policy { _version: None, _id: None, statements }, String::new(), None)
     }
 
     /// Whether a statement allows it, and none denies it.
     pub(crate) fn allows(&self, deed: Deed<'_>) -> bool {
         let (action, resource) = match deed {
-            Deed::Connect => ("iot:Connect", format!("client/{}", self.client_id)),
-            Deed::Publish(topic) => ("iot:Publish", format!("topic/{topic}")),
-            Deed::RetainPublish(topic) => ("iot:RetainPublish", format!("topic/{topic}")),
-            Deed::Subscribe(filter) => ("iot:Subscribe", format!("topicfilter/{filter}")),
-            Deed::Receive(topic) => ("iot:Receive", format!("topic/{topic}")),
+            Deed::Connect { .. } => {
+                let client = self.client_id.as_deref().unwrap_or_default();
+                ("iot:Connect".to_owned(), format!("client/{client}"))
+            }
+            Deed::Publish(topic) => ("iot:Publish".to_owned(), format!("topic/{topic}")),
+            Deed::RetainPublish(topic) => ("iot:RetainPublish".to_owned(), format!("topic/{topic}")),
+            Deed::Subscribe(filter) => ("iot:Subscribe".to_owned(), format!("topicfilter/{filter}")),
+            Deed::Receive(topic) => ("iot:Receive".to_owned(), format!("topic/{topic}")),
+            Deed::JobsData { operation, thing } => {
+                (format!("iotjobsdata:{operation}"), format!("thing/{thing}"))
+            }
         };
+        let action = action.to_ascii_lowercase();
         let mut allowed = false;
-        for statement in self.policy.statements.all() {
-            let named =
-                |pattern: &String| glob(&pieces(&pattern.to_ascii_lowercase()), &action.to_ascii_lowercase());
-            if statement.action.all().iter().any(named)
-                && statement.resource.all().iter().any(|pattern| self.covers(pattern, &resource))
+        for statement in &self.policy.statements.0 {
+            let named = |pattern: &String| glob(&pieces(&pattern.to_ascii_lowercase()), &action);
+            if statement.action.0.iter().any(named)
+                && statement.resource.0.iter().any(|pattern| self.covers(pattern, &resource))
+                && statement.condition.hold(|key| self.known(key, deed), |a, how, b| self.agree(a, how, b))
             {
                 match statement.effect {
                     Effect::Allow => allowed = true,
@@ -98,6 +113,39 @@ impl Permit {
         allowed
     }
 
+    /// The thing of this connection: it is known by the client id, which must be its name, and over MQTT only.
+    fn thing_name(&self) -> Option<&String> {
+        Some(&self.thing).filter(|thing| self.client_id.as_ref() == Some(thing))
+    }
+
+    /// The values of a condition key.
+    fn known(&self, key: Key, deed: Deed<'_>) -> Vec<String> {
+        match key {
+            Key::ClientId => self.client_id.iter().cloned().collect(),
+            Key::ThingName => self.thing_name().into_iter().cloned().collect(),
+            Key::IsAttached => vec![self.thing_name().is_some().to_string()],
+            Key::CommonName => vec![self.thing.clone()],
+            Key::ConnectAttributes => {
+                let Deed::Connect { persistent, will } = deed else { return Vec::new() };
+                let all = [(persistent, "PersistentConnect"), (will, "LastWill")];
+                all.into_iter().filter(|(there, _)| *there).map(|(_, name)| name.to_owned()).collect()
+            }
+        }
+    }
+
+    /// Whether a value is what a condition's value stands for, after its variables are filled in.
+    fn agree(&self, wanted: &str, comparison: Comparison, given: &str) -> bool {
+        let literal = |text: &str| text.chars().map(Piece::Is).collect();
+        match comparison {
+            Comparison::Like => self.filled_in(wanted, pieces).is_some_and(|wanted| glob(&wanted, given)),
+            Comparison::Equal => self.filled_in(wanted, literal).is_some_and(|wanted| glob(&wanted, given)),
+            Comparison::EqualButForCase => self.filled_in(wanted, literal).is_some_and(|wanted| {
+                let folded = wanted.into_iter().map(Piece::folded).collect::<Vec<_>>();
+                glob(&folded, &given.to_ascii_lowercase())
+            }),
+        }
+    }
+
     fn covers(&self, pattern: &str, resource: &str) -> bool {
         if pattern == "*" {
             return true;
@@ -106,20 +154,20 @@ impl Permit {
         let Some(pattern) = pattern.strip_prefix("arn:").and_then(|rest| rest.splitn(5, ':').nth(4)) else {
             return false;
         };
-        self.filled_in(pattern).is_some_and(|pattern| glob(&pattern, resource))
+        self.filled_in(pattern, pieces).is_some_and(|pattern| glob(&pattern, resource))
     }
 
-    /// A pattern with its variables' values, which hold no wildcards; `None` if one has no value here.
-    fn filled_in(&self, pattern: &str) -> Option<Vec<Piece>> {
+    /// A pattern with its variables' values, which hold no wildcards; `None` if one has no value here. `pieces`: what the
+    /// rest of it stands for.
+    fn filled_in(&self, pattern: &str, pieces: impl Fn(&str) -> Vec<Piece>) -> Option<Vec<Piece>> {
         let mut filled = Vec::new();
         let mut rest = pattern;
         while let Some((before, after)) = rest.split_once("${") {
             let (name, behind) = after.split_once('}')?;
             filled.extend(pieces(before));
             let value = match name {
-                "iot:ClientId" => &self.client_id,
-                // Resolved only where the client id is the thing's name.
-                "iot:Connection.Thing.ThingName" if self.client_id == self.thing => &self.thing,
+                "iot:ClientId" => self.client_id.as_ref()?,
+                "iot:Connection.Thing.ThingName" => self.thing_name()?,
                 "iot:Certificate.Subject.CommonName" => &self.thing,
                 "*" | "?" | "$" => {
                     filled.extend(name.chars().map(Piece::Is));
@@ -144,6 +192,15 @@ enum Piece {
     One,
     /// `*`
     Any,
+}
+
+impl Piece {
+    fn folded(self) -> Self {
+        match self {
+            Self::Is(sign) => Self::Is(sign.to_ascii_lowercase()),
+            wildcard @ (Self::One | Self::Any) => wildcard,
+        }
+    }
 }
 
 fn pieces(pattern: &str) -> Vec<Piece> {
@@ -187,9 +244,11 @@ mod tests {
 
     use super::*;
 
+    const CONNECT: Deed<'_> = Deed::Connect { persistent: false, will: false };
+
     fn permit(statements: &Value, client_id: &str) -> Permit {
         let policy = json!({"Version": "2012-10-17", "Statement": statements});
-        Permit::new(serde_json::from_value(policy).unwrap(), "t1".to_owned(), client_id.to_owned())
+        Permit::new(serde_json::from_value(policy).unwrap(), "t1".to_owned(), Some(client_id.to_owned()))
     }
 
     /// What the README wants of a real account.
@@ -220,9 +279,7 @@ mod tests {
         for filter in ["notify", "notify-next", "get/+", "+/get/+", "+/update/+"] {
             assert!(permit.allows(Deed::Subscribe(&format!("{t}/{filter}"))), "{filter}");
         }
-        assert!(
-            permit.allows(Deed::Connect) && permit.allows(Deed::Receive(&format!("{t}/j/update/accepted")))
-        );
+        assert!(permit.allows(CONNECT) && permit.allows(Deed::Receive(&format!("{t}/j/update/accepted"))));
         for topic in ["$aws/things/t2/jobs/get", "$aws/things/t1/jobs/start-next", "other"] {
             assert!(!permit.allows(Deed::Publish(topic)), "{topic}");
         }
@@ -233,12 +290,12 @@ mod tests {
     #[test]
     fn the_things_name_has_a_value_only_where_it_is_the_client_id() {
         let other = of_the_agent("somebody");
-        assert!(!other.allows(Deed::Connect) && !other.allows(Deed::Publish("$aws/things/t1/jobs/get")));
+        assert!(!other.allows(CONNECT) && !other.allows(Deed::Publish("$aws/things/t1/jobs/get")));
         let by_id = permit(
             &json!({"Effect": "Allow", "Action": "iot:*", "Resource": "arn:aws:iot:*:*:client/${iot:ClientId}"}),
             "a*b",
         );
-        assert!(by_id.allows(Deed::Connect));
+        assert!(by_id.allows(CONNECT));
         let by_name = permit(
             &json!({"Effect": "Allow", "Action": "*", "Resource": "arn:aws:iot:x:1:topic/${iot:Certificate.Subject.CommonName}/#"}),
             "c",
@@ -269,13 +326,9 @@ mod tests {
     #[test]
     fn nothing_is_allowed_that_is_not_said() {
         let permit = permit(&json!([]), "c");
-        for deed in [
-            Deed::Connect,
-            Deed::Publish("a"),
-            Deed::Subscribe("a"),
-            Deed::Receive("a"),
-            Deed::RetainPublish("a"),
-        ] {
+        for deed in
+            [CONNECT, Deed::Publish("a"), Deed::Subscribe("a"), Deed::Receive("a"), Deed::RetainPublish("a")]
+        {
             assert!(!permit.allows(deed), "{deed:?}");
         }
     }
@@ -302,13 +355,62 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_refused() {
-        for statement in [
-            json!({"Effect": "Allow", "Action": "iot:*", "Resource": "*", "Condition": {}}),
-            json!({"Effect": "Allow", "NotAction": "iot:Connect", "Resource": "*"}),
-            json!({"Effect": "Maybe", "Action": "iot:*", "Resource": "*"}),
+    fn a_condition_is_a_part_of_its_statement() {
+        let attached = json!({"Effect": "Allow", "Action": "iot:Connect", "Resource": "*",
+            "Condition": {"Bool": {"iot:Connection.Thing.IsAttached": ["true"]}}});
+        assert!(permit(&attached, "t1").allows(CONNECT) && !permit(&attached, "t2").allows(CONNECT));
+        let persistent = json!({"Effect": "Allow", "Action": "iot:Connect", "Resource": "*",
+            "Condition": {"ForAllValues:StringEquals": {"iot:ConnectAttributes": ["PersistentConnect"]}}});
+        let permit_ = permit(&persistent, "c");
+        assert!(permit_.allows(CONNECT) && permit_.allows(Deed::Connect { persistent: true, will: false }));
+        assert!(!permit_.allows(Deed::Connect { persistent: true, will: true }));
+        let own = json!([
+            {"Effect": "Allow", "Action": "iot:*", "Resource": "*"},
+            {"Effect": "Deny", "Action": "iot:Connect", "Resource": "*",
+             "Condition": {"StringNotLike": {"iot:ClientId": "${iot:Certificate.Subject.CommonName}-*"}}},
+        ]);
+        assert!(permit(&own, "t1-a").allows(CONNECT) && !permit(&own, "t2-a").allows(CONNECT));
+        assert!(permit(&own, "t2-a").allows(Deed::Publish("a")), "the action is another");
+    }
+
+    #[test]
+    fn the_data_plane_over_https_has_actions_of_its_own_and_no_client_id() {
+        let over_https = |statement: Value| {
+            let policy = json!({ "Statement": statement });
+            Permit::new(serde_json::from_value(policy).unwrap(), "t1".to_owned(), None)
+        };
+        let update = |thing| Deed::JobsData { operation: "UpdateJobExecution", thing };
+        let resource = "arn:aws:iot:x:1:thing/t1";
+        for (action, allowed) in
+            [("iotjobsdata:*", true), ("iotjobsdata:UpdateJobExecution", true), ("*", true), ("iot:*", false)]
+        {
+            let permit = over_https(json!({"Effect": "Allow", "Action": action, "Resource": resource}));
+            assert_eq!(permit.allows(update("t1")), allowed, "{action}");
+            assert!(!permit.allows(update("t2")), "{action}");
+        }
+        let named = "arn:aws:iot:x:1:thing/${iot:Connection.Thing.ThingName}";
+        let permit = over_https(json!({"Effect": "Allow", "Action": "iotjobsdata:*", "Resource": named}));
+        assert!(!permit.allows(update("t1")), "the variable has a value over MQTT only");
+        let subject = "arn:aws:iot:x:1:thing/${iot:Certificate.Subject.CommonName}";
+        let permit = over_https(json!({"Effect": "Allow", "Action": "iotjobsdata:*", "Resource": subject}));
+        assert!(permit.allows(update("t1")));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_and_named() {
+        for (statement, named) in [
+            (
+                json!({"Effect": "Allow", "Action": "iot:*", "Resource": "*", "Condition": {"DateLessThan": {"aws:CurrentTime": "x"}}}),
+                "DateLessThan",
+            ),
+            (json!({"Effect": "Allow", "NotAction": "iot:Connect", "Resource": "*"}), "NotAction"),
+            (json!({"Effect": "Maybe", "Action": "iot:*", "Resource": "*"}), "Maybe"),
+            (json!({"Effect": "Allow", "Action": "iot:*"}), "Resource"),
         ] {
-            assert!(serde_json::from_value::<Policy>(json!({ "Statement": [statement] })).is_err());
+            for statements in [statement.clone(), json!([statement])] {
+                let error = serde_json::from_value::<Policy>(json!({ "Statement": statements })).unwrap_err();
+                assert!(error.to_string().contains(named), "{error}");
+            }
         }
     }
 }

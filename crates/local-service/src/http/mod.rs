@@ -10,12 +10,15 @@ pub(crate) mod objects;
 mod request;
 mod routes;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::to_bytes;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::broker::policy::{Deed, Permit};
 use crate::documents::Documents;
 use crate::engine::Event;
 use crate::jobs::{Plane, Refusal};
@@ -30,6 +33,26 @@ pub(crate) struct Front {
     pub(crate) documents: Documents,
     /// The only plane that is served; `None`: both, and the service's own paths.
     pub(crate) plane: Option<Plane>,
+}
+
+/// Who calls over HTTPS.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// What its certificate allows; `None`: everything.
+    pub(crate) permit: Option<Arc<Permit>>,
+}
+
+impl Caller {
+    /// Whether it may do what it asks for. The data plane has actions of its own in policies, each on a thing.
+    fn may(&self, call: &request::Call) -> Result<(), Refusal> {
+        let Some(permit) = &self.permit else { return Ok(()) };
+        let thing = call.params.get("thingName").and_then(serde_json::Value::as_str).unwrap_or_default();
+        if permit.allows(Deed::JobsData { operation: call.operation, thing }) {
+            Ok(())
+        } else {
+            Err(Refusal::new(403, "ForbiddenException", "Forbidden"))
+        }
+    }
 }
 
 /// The service for all requests.
@@ -50,6 +73,7 @@ async fn handle(State(front): State<Front>, request: Request) -> Response {
 
 async fn perform(front: &Front, request: Request) -> Result<serde_json::Value, Refusal> {
     let (parts, body) = request.into_parts();
+    let caller = parts.extensions.get::<ConnectInfo<Caller>>().map(|ConnectInfo(caller)| caller);
     let body = to_bytes(body, MAX_BODY).await.map_err(|_| {
         let message = format!("The body is not complete, or larger than {MAX_BODY} bytes.");
         Refusal::new(413, "RequestEntityTooLargeException", message)
@@ -58,7 +82,9 @@ async fn perform(front: &Front, request: Request) -> Result<serde_json::Value, R
     let event = if front.plane.is_none() && parts.uri.path().starts_with(management::PREFIX) {
         Event::Manage { what: management::read(&parts.method, parts.uri.path(), &body)?, answer }
     } else {
-        let request::Call { plane, operation, params } = request::call(&parts, &body, front.plane)?;
+        let call = request::call(&parts, &body, front.plane)?;
+        caller.map_or(Ok(()), |caller| caller.may(&call))?;
+        let request::Call { plane, operation, params } = call;
         tracing::debug!(?plane, operation, "Called");
         Event::Call { plane, operation: operation.into(), params, answer }
     };

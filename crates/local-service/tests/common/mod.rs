@@ -13,9 +13,9 @@ use local_service::{Options, Running, start};
 use rumqttc::v5;
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS, TlsConfiguration, Transport};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
@@ -92,15 +92,23 @@ impl Desk {
 
     /// One HTTP request on a connection of its own.
     pub(crate) async fn http(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
-        let mut socket = TcpStream::connect(self.running.http).await.unwrap();
-        let length = body.len();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: local\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
-        );
-        socket.write_all(request.as_bytes()).await.unwrap();
-        let mut text = String::new();
-        soon(socket.read_to_string(&mut text)).await.unwrap();
-        Answer::parse(&text)
+        let socket = TcpStream::connect(self.running.http).await.unwrap();
+        Answer::of(socket, method, path, headers, body).await
+    }
+
+    /// One HTTPS request on a connection of its own, to where MQTT is served.
+    pub(crate) async fn https(
+        &self,
+        tls: rustls::ClientConfig,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> Answer {
+        let socket = TcpStream::connect(self.running.mqtt).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(tls));
+        let stream = soon(connector.connect(name, socket)).await.unwrap();
+        Answer::of(stream, method, path, "", body).await
     }
 
     /// The same, for the control plane and successful.
@@ -140,6 +148,24 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// The response to one request on a connection.
+    async fn of(
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> Self {
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: local\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        soon(stream.read_to_string(&mut text)).await.unwrap();
+        Self::parse(&text)
+    }
+
     fn parse(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").expect("a response has a head");
         let mut lines = head.lines();

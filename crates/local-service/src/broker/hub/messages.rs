@@ -176,6 +176,18 @@ pub(super) fn may_publish(permit: Option<&Permit>, publish: &Publish) -> bool {
     })
 }
 
+/// Why a client with this will is not let in: its QoS is not supported (MQTT 5, section 3.2.2.3.4), or its topic is none. A
+/// will on a topic of the service is no fault, and is never published.
+pub(super) fn unacceptable_will(will: &Publish) -> Option<Reason> {
+    if will.qos == Qos::ExactlyOnce {
+        Some(Reason::QosNotSupported)
+    } else if !topic::is_valid_topic(&will.topic) {
+        Some(Reason::TopicNameInvalid)
+    } else {
+        None
+    }
+}
+
 pub(super) fn publish_verdict(publish: &Publish) -> PublishVerdict {
     if publish.aliased {
         PublishVerdict::Fault(Reason::TopicAliasInvalid)

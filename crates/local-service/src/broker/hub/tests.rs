@@ -279,7 +279,14 @@ fn a_client_id_is_1_to_128_bytes_and_does_not_begin_with_a_dollar() {
     assert!(effects.contains(&Effect::Close(client)));
     let (_, effects) = desk.connect(connect("", Version::V5));
     let Effect::Send(_, Sent::ConnAck(answer)) = &effects[0] else { panic!() };
-    assert!(answer.assigned_client_id.is_some());
+    let first = answer.assigned_client_id.clone();
+    assert!(first.is_some());
+    // After a restart, connections are counted anew.
+    let later = NOW.plus(Millis(1));
+    let effects =
+        Hub::default().on_packet(ConnectionId(6), Received::Connect(connect("", Version::V5)), later);
+    let Effect::Send(_, Sent::ConnAck(answer)) = &effects[0] else { panic!() };
+    assert_ne!(answer.assigned_client_id, first);
 }
 
 #[test]
@@ -301,13 +308,18 @@ fn a_will_is_published_when_the_client_goes_without_a_word() {
 }
 
 #[test]
-fn a_will_of_qos_2_is_not_accepted() {
-    for version in [Version::V311, Version::V5] {
+fn a_will_that_cannot_be_published_is_not_accepted() {
+    for (version, topic, qos, reason) in [
+        (Version::V311, "gone", Qos::ExactlyOnce, Reason::QosNotSupported),
+        (Version::V5, "gone", Qos::ExactlyOnce, Reason::QosNotSupported),
+        (Version::V311, "gone/+", Qos::AtLeastOnce, Reason::TopicNameInvalid),
+        (Version::V5, "gone/+", Qos::AtLeastOnce, Reason::TopicNameInvalid),
+    ] {
         let mut desk = Desk::default();
-        let will = Some(message("gone", Qos::ExactlyOnce));
-        let (client, effects) = desk.connect(Connect { will, ..connect("c", version) });
+        let (client, effects) =
+            desk.connect(Connect { will: Some(message(topic, qos)), ..connect("c", version) });
         let told = effects.iter().any(
-            |effect| matches!(effect, Effect::Send(_, Sent::ConnAck(answer)) if answer.reason == Reason::QosNotSupported),
+            |effect| matches!(effect, Effect::Send(_, Sent::ConnAck(answer)) if answer.reason == reason),
         );
         assert_eq!(told, version == Version::V5);
         assert_eq!(effects.last(), Some(&Effect::Close(client)));
