@@ -138,6 +138,8 @@ struct Running {
     stop: Option<StopCause>,
     /// When the service's own timer is about to end it.
     limit_at: Option<BootTime>,
+    /// That was heard while the service was owed a new step timer, and may be about the one before.
+    limit_outdated: bool,
     check_at: Option<BootTime>,
     renew_at: BootTime,
     news: News,

@@ -138,11 +138,18 @@ impl Agent {
         if execution.owed.is_none() {
             execution.version = execution.version.max(heard.version_number);
         }
+    }
+
+    /// The service has said when its timers end the execution in hand. Only an answer that is younger than the last
+    /// update counts: an older one is about the step timer before, which may be that of a much shorter step.
+    fn timers_heard(&mut self, heard: &JobExecution, now: BootTime) {
+        let Work::Busy(execution) = &mut self.work else { return };
         if let (Phase::Running(running), Some(seconds)) =
             (&mut execution.phase, heard.approximate_seconds_before_timed_out)
         {
             running.limit_at =
                 Some(now.after(super::work::before_the_services_timer(seconds, self.settings.grace)));
+            running.limit_outdated = execution.owed.is_some();
         }
     }
 
@@ -169,6 +176,7 @@ impl Agent {
                     owed.version = heard.version_number;
                 }
                 self.current_heard(&heard, now, out);
+                self.timers_heard(&heard, now);
                 self.start_if_agreed(now, out);
             }
             Some(heard) if id_of(&heard).same_name(&current.id) && heard.queued_at > current.id.queued_at => {

@@ -108,6 +108,7 @@ impl Agent {
                     run: run.clone(),
                     stop,
                     limit_at: None,
+                    limit_outdated: false,
                     check_at: Some(now),
                     renew_at: now,
                     news: News::default(),

@@ -33,11 +33,22 @@ impl Agent {
                 let (step, attempt) = (*step, *attempt);
                 self.start_step(step, attempt, now, out);
             }
-            Phase::Adopting { .. } | Phase::Running(_) => {}
+            Phase::Running(_) => self.timer_is_set(now),
+            Phase::Adopting { .. } => {}
             Phase::Reporting(verdict) => {
                 let verdict = Some(verdict.clone());
                 self.close(verdict, now, out);
             }
+        }
+    }
+
+    /// The step timer at the service is that of the step that runs. What was heard of the one before must not stop it.
+    fn timer_is_set(&mut self, now: BootTime) {
+        let Work::Busy(execution) = &mut self.work else { return };
+        let Phase::Running(running) = &mut execution.phase else { return };
+        if std::mem::take(&mut running.limit_outdated) {
+            running.limit_at = None;
+            self.doubt.due_at(now);
         }
     }
 
@@ -53,6 +64,7 @@ impl Agent {
             run: run.clone(),
             stop: None,
             limit_at: None,
+            limit_outdated: false,
             check_at: Some(now.after(CHECK_AFTER)),
             renew_at: now.after(RENEW_EVERY),
             news: News::default(),

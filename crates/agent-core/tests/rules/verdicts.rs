@@ -6,7 +6,7 @@ use std::time::Duration;
 use agent_core::{Ending, FinalStep, HandlerPolicy, OnInterruption, Settings};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, exited, hello, offer, outcome, seconds, settings, steps};
+use crate::bench::{Bench, HOUR, exited, hello, offer, outcome, seconds, settings, steps};
 
 /// Runs the document; each step ends as given. What was reported.
 fn verdict(settings: Settings, document: &Value, endings: Vec<agent_core::StepOutcome>) -> Bench {
@@ -254,6 +254,37 @@ fn a_handler_is_stopped_before_the_services_own_timer_runs_out() {
         assert_eq!(bench.update()["status"], "FAILED");
         assert!(bench.detail("reason").contains("timed out"), "{}", bench.detail("reason"));
     }
+}
+
+/// The service may be asked before it has heard that the next step has begun: a link that was away, an update that was
+/// lost. What it says then is about the timer of the step before, which may have been a short one.
+#[test]
+fn the_timer_of_the_step_before_does_not_stop_the_one_that_runs() {
+    let second_step_is_known = |left: i64| {
+        let mut bench = Bench::running_with(settings(), &steps(&[json!({}), json!({})]));
+        bench.ends(exited(0));
+        bench.happens(agent_core::Event::LinkDown);
+        bench.happens(agent_core::Event::LinkUp);
+        let mut known = offer("job-1", 2, &hello());
+        known["status"] = json!("IN_PROGRESS");
+        known["approximateSecondsBeforeTimedOut"] = json!(left);
+        bench.accepts("$next/get", &json!({"execution": known}));
+        bench.accepts("job-1/get", &json!({"execution": known}));
+        bench
+    };
+    let mut bench = second_step_is_known(900);
+    bench.deeds();
+    bench.updated("IN_PROGRESS", 3);
+    assert_eq!(bench.deeds(), ["ask job-1"], "what its timers are now");
+    let mut known = offer("job-1", 3, &hello());
+    known["status"] = json!("IN_PROGRESS");
+    known["approximateSecondsBeforeTimedOut"] = json!(87_300);
+    bench.accepts("job-1/get", &json!({"execution": known}));
+    bench.passes(3 * HOUR);
+    assert!(!bench.deeds().contains(&"stop job-1 1.1".to_owned()));
+    let mut bench = second_step_is_known(900);
+    bench.passes(HOUR);
+    assert!(bench.deeds().contains(&"stop job-1 1.1".to_owned()), "as long as no other one is set it counts");
 }
 
 #[test]
