@@ -4,6 +4,7 @@
 
 mod damage;
 mod disk;
+mod removed;
 
 use std::fs;
 use std::path::PathBuf;

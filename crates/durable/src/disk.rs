@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// What the durable files ask of a disk. Tests put a failing one in its place.
@@ -38,6 +38,8 @@ pub trait DiskFile: std::fmt::Debug {
     fn sync_data(&mut self) -> io::Result<()>;
     /// Makes content and metadata durable (`fsync`).
     fn sync_all(&mut self) -> io::Result<()>;
+    /// Whether it still has a name. What is written to a file without one goes with the process.
+    fn has_a_name(&self) -> io::Result<bool>;
 }
 
 /// Writes all of `bytes`, however little the disk takes at a time.
@@ -129,5 +131,9 @@ impl DiskFile for RealFile {
 
     fn sync_all(&mut self) -> io::Result<()> {
         self.0.sync_all()
+    }
+
+    fn has_a_name(&self) -> io::Result<bool> {
+        Ok(self.0.metadata()?.nlink() > 0)
     }
 }

@@ -258,6 +258,14 @@ impl<D: Disk> Journal<D> {
         Ok(())
     }
 
+    /// Whether somebody has removed its file: what is appended from then on is not there after a restart. A rewrite mends
+    /// it, if the directory is still there.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        // A file system that cannot say has not lost it.
+        self.file.has_a_name().is_ok_and(|has_a_name| !has_a_name)
+    }
+
     /// How many bytes the records take: what a caller looks at to decide on a rewrite.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -461,6 +469,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_journal_that_somebody_has_removed_says_so_and_is_mended_by_a_rewrite() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state/journal");
+        let mut journal = Journal::open(&path).unwrap().journal;
+        journal.append(b"one").unwrap();
+        assert!(!journal.is_removed());
+        std::fs::remove_file(&path).unwrap();
+        assert!(journal.is_removed());
+        journal.rewrite(&[b"one", b"two"], 0).unwrap();
+        assert!(!journal.is_removed());
+        assert_eq!(Journal::open(&path).unwrap().records, [b"one", b"two"]);
+        std::fs::remove_dir_all(directory.path().join("state")).unwrap();
+        assert!(journal.is_removed());
+        assert!(matches!(journal.rewrite(&[b"one"], 0), Err(RewriteError::Write { .. })));
     }
 
     #[test]

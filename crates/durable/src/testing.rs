@@ -312,4 +312,8 @@ impl DiskFile for FaultyFile {
         content.sync();
         Ok(())
     }
+
+    fn has_a_name(&self) -> io::Result<bool> {
+        Ok(self.disk.state().names.values().any(|named| *named == self.file))
+    }
 }

@@ -91,13 +91,36 @@ impl Handlers {
         &self.left
     }
 
+    /// Whether the files of the run that the journal waits for have been removed by somebody: nobody can know then
+    /// whether it was started, and what has become of it.
+    pub(crate) fn files_are_gone(&self, saved: &State) -> bool {
+        self.is_missed(saved) && (self.runner.found_empty() || !self.without_files(saved).is_empty())
+    }
+
+    fn is_missed(&self, saved: &State) -> bool {
+        expected(saved).is_some_and(|run| !self.left.contains(&run.to_string()))
+    }
+
+    /// Runs of which only the keeper is left. All processes have to be looked at for that, so it is done only where
+    /// something is missing.
+    fn without_files(&self, saved: &State) -> Vec<Run> {
+        if !self.runner.found_empty() && !self.is_missed(saved) {
+            return Vec::new();
+        }
+        self.runner.without_files().unwrap_or_else(|error| {
+            tracing::error!("Handlers of earlier lives cannot be looked for: {}", Chain(&error));
+            Vec::new()
+        })
+    }
+
     /// Leaves the run of an earlier life that the journal waits for alone until it is adopted; all others are
     /// stopped, and waited for within reason.
     pub(crate) async fn end_orphans(&mut self, saved: &State, grace: Duration) {
         let expected = expected(saved).map(ToString::to_string);
+        let without_files = self.without_files(saved);
         let left = std::mem::take(&mut self.left);
         let orphans = left.into_iter().filter(|label| Some(label) != expected.as_ref());
-        self.orphans = Orphans::stop_all(&self.runner, orphans);
+        self.orphans = Orphans::stop_all(&self.runner, orphans, without_files);
         let patience = grace.min(LONGEST_GRACE_AT_START) + AFTER_GRACE;
         self.strangers = self.orphans.settle(patience).await;
         self.let_go_of_orphans();

@@ -132,8 +132,13 @@ impl JournalFile {
         Ok(())
     }
 
-    /// A job is taken up only if its whole life can be written down, however full the disk gets meanwhile.
+    /// A job is taken up only if its whole life can be written down, however full the disk gets meanwhile; and where it
+    /// will be found again.
     fn make_room(&mut self) -> Result<(), SaveError> {
+        if self.journal.is_removed() {
+            tracing::error!("Somebody has removed the journal: it is written anew");
+            return self.rewrite();
+        }
         match self.journal.reserve(ROOM) {
             Err(AppendError::Full) => self.rewrite(),
             other => other.map_err(SaveError::Append),

@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Duration;
 
+use agent_core::journal::Record;
 use agent_core::{Agent, Settings};
 
 use crate::chain::Chain;
@@ -108,6 +109,13 @@ fn serve(config: &Config, log: Log) -> Result<(), RunError> {
         tracing::error!(%run, "The disk has lost that this run was started: it is written down again");
         journal.save(&record).map_err(RunError::Save)?;
         saved.apply(&record);
+    }
+    if handlers.files_are_gone(&saved) {
+        tracing::error!(
+            "What was kept of the running handler has been removed: nobody knows what has become of it"
+        );
+        journal.save(&Record::Damaged).map_err(RunError::Save)?;
+        saved.apply(&Record::Damaged);
     }
     let boot = handler_runner::boot_id().map_err(RunError::Boot)?;
     let seed = getrandom::u64().map_err(RunError::Random)?;

@@ -32,6 +32,8 @@ const LARGEST_COPY: u64 = 16 * 1024 * 1024;
 pub struct Runner {
     settings: Settings,
     agent: Identity,
+    /// The run directory was not there, or there was nothing in it.
+    found_empty: bool,
 }
 
 /// What a check has found: the request could be run now.
@@ -55,6 +57,9 @@ pub enum StartError {
         /// The name.
         label: String,
     },
+    /// There is no directory for the files of runs, and none could be made.
+    #[error("there is no place to write the run down")]
+    Directory(#[source] OpenError),
     /// The run's files could not be written: what cannot be remembered is not started.
     #[error("cannot write down the run in {}", path.display())]
     Files {
@@ -76,12 +81,19 @@ pub enum StartError {
 }
 
 impl Runner {
-    /// A runner for the calling process's user. Makes the run directory if it is missing, and refuses one that is
-    /// not the agent's alone.
+    /// A runner for the calling process's user. Makes the run directory if it is missing, with a place for a run in
+    /// it, and refuses one that is not the agent's alone.
     pub fn new(settings: Settings) -> Result<Self, OpenError> {
         let agent = user::agent().map_err(OpenError::Agent)?;
-        make_private(&settings.run_directory, agent.uid)?;
-        Ok(Self { settings, agent })
+        let found_empty = make_private(&settings.run_directory, agent.uid)?;
+        Ok(Self { settings, agent, found_empty })
+    }
+
+    /// Whether there was nothing in the run directory, not even an empty place for a run. Those stay for ever: if
+    /// something has been started before, it was not this agent who has removed what was known of it.
+    #[must_use]
+    pub fn found_empty(&self) -> bool {
+        self.found_empty
     }
 
     /// Says whether the request could be run, without doing anything.
@@ -92,6 +104,8 @@ impl Runner {
     /// Checks again, writes the run down and starts its keeper.
     pub fn start(&self, request: &Request) -> Result<Run, StartError> {
         let (located, switch_to) = look(&self.settings, &self.agent, request)?;
+        // A handler may have removed it.
+        make_private(&self.settings.run_directory, self.agent.uid).map_err(StartError::Directory)?;
         if self.holds(&request.label).map_err(|source| self.files(source))? {
             return Err(StartError::Held { label: request.label.clone() });
         }
@@ -116,10 +130,13 @@ impl Runner {
         let spec = self
             .write_down(request, located, switch_to, slot)
             .map_err(|source| StartError::Files { path: slot.directory().to_owned(), source })?;
+        let records = slot
+            .open_records(false)
+            .map_err(|source| StartError::Files { path: slot.directory().to_owned(), source })?;
         let keeper = |source| StartError::Keeper { path: self.settings.keeper_program.clone(), source };
         let mut child = self.start_keeper(slot, spec.run).map_err(keeper)?;
         match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Run::new(slot.clone(), spec.run, pidfd, Some(child))),
+            Ok(pidfd) => Ok(Run::new(slot.clone(), spec.run, pidfd, Some(records), Some(child))),
             Err(error) => {
                 // Without a pidfd (Linux before 5.3) the end could not be waited for.
                 let killed = child.kill().and_then(|()| child.wait());

@@ -6,6 +6,7 @@ mod bench;
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 
 use bench::{Bench, finish, is_running, number_in, until};
@@ -293,6 +294,48 @@ fn a_process_of_another_user_is_not_taken_for_a_keeper_whatever_it_is_called() {
         impostor.wait().unwrap();
         assert_eq!(nameless.len(), taken, "of user {user}");
     }
+}
+
+#[test]
+fn a_run_whose_files_somebody_has_removed_tells_its_true_ending_and_the_next_one_can_be_started() {
+    let bench = Bench::new();
+    let directory = bench.settings.run_directory.clone();
+    for what in ["/*", ""] {
+        let outcome = bench.run(&format!("rm -rf {}{what}; exit 5", directory.display()));
+        assert_eq!(outcome.ending, Ending::Exited { code: 5 }, "rm {what}");
+        assert_eq!(bench.run("exit 6").ending, Ending::Exited { code: 6 }, "rm {what}");
+        bench.runner.release("run").unwrap();
+    }
+    assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_run_of_which_only_the_keeper_is_left_is_found_and_stopped() {
+    for what in ["/*", "/0/*", ""] {
+        let bench = Bench::new();
+        let pid_file = bench.path("pid");
+        let remove = format!("rm -rf {}{what}", bench.settings.run_directory.display());
+        let run = bench.start(&format!("{remove}; echo $$ > {}; exec sleep 1000", pid_file.display()));
+        let handler = number_in(&pid_file);
+        drop(run);
+        let runner = Runner::new(bench.settings.clone()).unwrap();
+        assert_eq!(runner.found_empty(), what != "/0/*", "rm {what}");
+        let [found] = &runner.without_files().unwrap()[..] else { panic!("rm {what}: one is there") };
+        found.stop().unwrap();
+        until("its end", || (!is_running(handler)).then_some(()));
+        until("the end of its keeper", || runner.without_files().unwrap().is_empty().then_some(()));
+    }
+}
+
+#[test]
+fn a_run_that_has_its_files_is_not_found_without() {
+    let bench = Bench::new();
+    let pid_file = bench.path("pid");
+    let run = bench.start(&format!("echo $$ > {}; exec sleep 1000", pid_file.display()));
+    number_in(&pid_file);
+    assert!(bench.runner.without_files().unwrap().is_empty());
+    run.stop().unwrap();
+    finish(run);
 }
 
 #[test]

@@ -37,8 +37,13 @@ const WATCH_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 impl Orphans {
     /// Begins to stop these runs, as far as they are not over.
-    pub(super) fn stop_all(runner: &Runner, labels: impl Iterator<Item = String>) -> Self {
-        let (mut running, mut over) = (Vec::new(), Vec::new());
+    pub(super) fn stop_all(
+        runner: &Runner,
+        labels: impl Iterator<Item = String>,
+        without_files: Vec<Run>,
+    ) -> Self {
+        let mut running: Vec<_> = without_files.into_iter().map(|run| (None, run)).collect();
+        let mut over = Vec::new();
         for label in labels {
             match runner.adopt(&label) {
                 Ok(Adopted::Running(run)) => running.push((Some(label), run)),

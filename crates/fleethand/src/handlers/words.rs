@@ -71,9 +71,10 @@ pub(super) fn refused(refusal: &Refusal) -> String {
 pub(super) fn not_started(error: &StartError) -> String {
     match error {
         StartError::Refused(refusal) => refused(refusal),
-        StartError::Held { .. } | StartError::Files { .. } | StartError::Keeper { .. } => {
-            Chain(error).to_string()
-        }
+        StartError::Held { .. }
+        | StartError::Directory(_)
+        | StartError::Files { .. }
+        | StartError::Keeper { .. } => Chain(error).to_string(),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Runs of an earlier life: which there are, what has become of one, and letting go of it.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -11,7 +13,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::{Run, Runner};
 use crate::ending::Outcome;
 use crate::lost::{end_without_keeper, mark_of};
-use crate::process;
+use crate::process::{self, Stat};
 use crate::slot::{self, Place, Process, Removed, Slot, Spec};
 
 /// How long a keeper that has just been started may take to write down who it is.
@@ -44,7 +46,7 @@ impl Runner {
             }
             if let Some(keeper) = slot::read_record::<Process>(&records, Place::Keeper, spec.run)? {
                 if let Some(pidfd) = open_pidfd(&keeper)? {
-                    return Ok(Adopted::Running(Run::new(slot, spec.run, pidfd, None)));
+                    return Ok(Adopted::Running(Run::new(slot, spec.run, pidfd, Some(records), None)));
                 }
             }
             if Instant::now() >= deadline {
@@ -112,6 +114,20 @@ impl Runner {
         Ok(runs)
     }
 
+    /// Runs that are held by a keeper and of which nothing else is left: somebody has removed their files.
+    pub fn without_files(&self) -> io::Result<Vec<Run>> {
+        let mut runs = Vec::new();
+        for stat in process::all()? {
+            let Some((number, directory)) = keeper_arguments(&stat)? else { continue };
+            let slot = Slot::at(directory);
+            let is_ours = slot.directory().parent() == Some(&self.settings.run_directory);
+            if is_ours && matches!(slot.read_spec(), Ok(None)) {
+                runs.extend(held_by(&stat, slot, number)?);
+            }
+        }
+        Ok(runs)
+    }
+
     fn slot_of(&self, label: &str) -> io::Result<Option<(Slot, Spec)>> {
         let mut damaged = None;
         for slot in self.slots()? {
@@ -155,23 +171,33 @@ impl Runner {
 /// The keeper of a slot by the list of processes: its last arguments are the run's number and the directory. Anybody can
 /// start a process that looks so; a keeper is one of the agent's own user.
 fn keeper_of(slot: &Slot) -> io::Result<Option<Run>> {
-    let agent = rustix::process::getuid().as_raw();
-    for stat in process::all()?.into_iter().filter(|stat| !stat.zombie) {
-        let Some(arguments) = process::arguments(stat.pid)? else { continue };
-        let [.., run, directory] = &arguments[..] else { continue };
-        let Some(number) = number_in(run) else { continue };
-        if directory.as_slice() != slot.directory().as_os_str().as_bytes() {
+    for stat in process::all()? {
+        let Some((number, directory)) = keeper_arguments(&stat)? else { continue };
+        if directory != slot.directory() {
             continue;
         }
-        if process::user(stat.pid)? != Some(agent) {
-            continue;
-        }
-        let keeper = Process { pid: stat.pid, start_time: stat.start_time, boot_id: process::boot_id()? };
-        if let Some(pidfd) = open_pidfd(&keeper)? {
-            return Ok(Some(Run::new(slot.clone(), number, pidfd, None)));
+        if let Some(run) = held_by(&stat, slot.clone(), number)? {
+            return Ok(Some(run));
         }
     }
     Ok(None)
+}
+
+/// The number of the run and the directory of its slot, if a process of the agent's user has been given what a keeper is
+/// given.
+fn keeper_arguments(stat: &Stat) -> io::Result<Option<(u64, PathBuf)>> {
+    let arguments = if stat.zombie { None } else { process::arguments(stat.pid)? };
+    let Some([.., run, directory]) = arguments.as_deref() else { return Ok(None) };
+    let Some(number) = number_in(run) else { return Ok(None) };
+    let is_ours = process::user(stat.pid)? == Some(rustix::process::getuid().as_raw());
+    Ok(is_ours.then(|| (number, PathBuf::from(OsStr::from_bytes(directory)))))
+}
+
+/// The run that this very process holds, if it still does.
+fn held_by(keeper: &Stat, slot: Slot, number: u64) -> io::Result<Option<Run>> {
+    let keeper = Process { pid: keeper.pid, start_time: keeper.start_time, boot_id: process::boot_id()? };
+    let records = slot.open_records(false).ok();
+    Ok(open_pidfd(&keeper)?.map(|pidfd| Run::new(slot, number, pidfd, records, None)))
 }
 
 fn number_in(run: &[u8]) -> Option<u64> {

@@ -1,6 +1,6 @@
 //! The directory of all runs: the agent's alone, or not used.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -43,8 +43,11 @@ pub enum OpenError {
     Agent(Refusal),
 }
 
-/// A directory of the agent's alone: made so, or found so.
-pub(super) fn make_private(path: &Path, agent: u32) -> Result<(), OpenError> {
+/// The first place for a run. It stays for ever once it is there.
+const FIRST: &str = "0";
+
+/// A directory of the agent's alone: made so, or found so. Whether there was nothing in it.
+pub(super) fn make_private(path: &Path, agent: u32) -> Result<bool, OpenError> {
     let failed = |source| OpenError::Directory { path: path.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
     let metadata = std::fs::metadata(path).map_err(failed)?;
@@ -53,7 +56,22 @@ pub(super) fn make_private(path: &Path, agent: u32) -> Result<(), OpenError> {
     }
     // A set-group-id bit may have come from the directory above, and says nothing.
     let found = metadata.mode() & 0o777;
-    if found == 0o700 { Ok(()) } else { Err(OpenError::Mode { path: path.to_owned(), found }) }
+    if found != 0o700 {
+        return Err(OpenError::Mode { path: path.to_owned(), found });
+    }
+    let is_empty = std::fs::read_dir(path).map_err(failed)?.next().is_none();
+    if is_empty {
+        make_durable(path).map_err(failed)?;
+    }
+    Ok(is_empty)
+}
+
+/// Makes the first place in it, and sees to it that both are there after a power cut: that nothing is there is to mean
+/// that somebody has removed it.
+fn make_durable(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path.join(FIRST))?;
+    File::open(path)?.sync_all()?;
+    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
 #[cfg(test)]
@@ -68,9 +86,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("state/run");
         let me = rustix::process::geteuid().as_raw();
-        make_private(&path, me).unwrap();
+        assert!(make_private(&path, me).unwrap(), "there was nothing in it");
         assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o700);
-        make_private(&path, me).unwrap();
+        assert!(!make_private(&path, me).unwrap());
+        std::fs::remove_dir(path.join(FIRST)).unwrap();
+        assert!(make_private(&path, me).unwrap(), "what was in it is gone");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A run in hand: waiting for it, stopping it, reading its outcome.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -24,14 +25,23 @@ pub struct Run {
     slot: Slot,
     number: u64,
     pidfd: OwnedFd,
+    /// Held open, so that its ending is heard of also if its files have been removed meanwhile. None if they were gone
+    /// when it was found.
+    records: Option<File>,
     /// Only if this very process has started the keeper.
     child: Option<Child>,
     stop_asked: AtomicBool,
 }
 
 impl Run {
-    pub(super) fn new(slot: Slot, number: u64, pidfd: OwnedFd, child: Option<Child>) -> Self {
-        Self { slot, number, pidfd, child, stop_asked: AtomicBool::new(false) }
+    pub(super) fn new(
+        slot: Slot,
+        number: u64,
+        pidfd: OwnedFd,
+        records: Option<File>,
+        child: Option<Child>,
+    ) -> Self {
+        Self { slot, number, pidfd, records, child, stop_asked: AtomicBool::new(false) }
     }
 
     /// The number that tells it apart from all other runs.
@@ -81,7 +91,7 @@ impl Run {
         if let Some(child) = &mut self.child {
             child.wait()?;
         }
-        let records = self.slot.open_records(false)?;
+        let records = self.records.take().map_or_else(|| self.slot.open_records(false), Ok)?;
         if let Some(outcome) = slot::read_outcome(&records, self.number)? {
             return Ok(outcome);
         }
