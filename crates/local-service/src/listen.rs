@@ -114,7 +114,7 @@ pub(crate) async fn serve_https(
     front: Front,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let front = Front { plane: Some(Plane::Data), ..front };
+    let front = Front { plane: Some(Plane::Data), loopback: false, ..front };
     let service = http::router(front).into_make_service_with_connect_info::<Caller>();
     let server = axum::serve(Handed(handed), service).with_graceful_shutdown(async move {
         let _ = stopped.changed().await;

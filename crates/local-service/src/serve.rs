@@ -126,7 +126,11 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         }
     });
     let (https, handed) = mpsc::channel(1);
-    let front = Front { events: events.clone(), documents, plane: None };
+    let loopback = http.ip().is_loopback();
+    if !loopback {
+        tracing::warn!(%http, "Whoever reaches this address can make jobs: no signature is checked");
+    }
+    let front = Front { events: events.clone(), documents, plane: None, loopback };
     tasks.spawn(listen::accept(listeners, tls, events.clone(), https, options.policies, stopped.clone()));
     tasks.spawn(listen::serve_https(handed, front.clone(), stopped.clone()));
     tasks.spawn(listen::serve_http(http_listener, front, stopped));

@@ -53,6 +53,24 @@ async fn what_is_not_here_is_501_and_bad_bodies_are_400() {
     assert_eq!(desk.http("PUT", "/jobs/j1", "", &huge).await.status, 413);
 }
 
+/// Whoever makes a job runs a program at the desk, and a browser may be open there.
+#[tokio::test]
+async fn a_web_page_can_neither_read_nor_change_anything() {
+    let desk = Desk::new().await;
+    let job = r#"{"targets":["arn:aws:iot:us-east-1:123456789012:thing/t1"],"document":"{}"}"#;
+    for header in ["Origin: http://somewhere.example\r\n", "Origin: null\r\n"] {
+        assert_eq!(desk.http("PUT", "/jobs/j1", header, job).await.status, 403, "{header}");
+        assert_eq!(desk.http("POST", "/things/t2", header, "{}").await.status, 403, "{header}");
+        assert_eq!(desk.http("POST", "/_fleethand/faults", header, "{}").await.status, 403, "{header}");
+        assert_eq!(desk.http("GET", "/_fleethand/objects/b/k", header, "").await.status, 403, "{header}");
+    }
+    for (method, path) in [("PUT", "/jobs/j1"), ("GET", "/jobs"), ("GET", "/_fleethand/faults")] {
+        let answer = desk.http(method, path, "Host: rebound.example:8080\r\n", job).await;
+        assert_eq!((answer.status, answer.header("x-amzn-errortype")), (403, Some("AccessDeniedException")));
+    }
+    assert_eq!(desk.http("GET", "/jobs/j1", "", "").await.status, 404, "nothing has come of it");
+}
+
 #[tokio::test]
 async fn a_device_may_work_over_http_and_the_others_hear_of_it() {
     let desk = Desk::new().await;

@@ -1,10 +1,11 @@
 //! The HTTP front: what boto3, the AWS CLI and the SDKs send to `iot` and `iot-jobs-data`, on plain HTTP.
 //!
 //! Here a request becomes an operation's name and one object of members, and the outcome becomes a response in the
-//! shape those clients parse; below `/_fleethand/` the service itself is spoken to. Which operations there are and what they do is the Jobs service's matter. Signatures
-//! are not checked.
+//! shape those clients parse; below `/_fleethand/` the service itself is spoken to. Which operations there are and what
+//! they do is the Jobs service's matter. Signatures are not checked; web pages are kept out.
 
 mod answer;
+mod browser;
 mod management;
 pub(crate) mod objects;
 mod request;
@@ -33,6 +34,8 @@ pub(crate) struct Front {
     pub(crate) documents: Documents,
     /// The only plane that is served; `None`: both, and the service's own paths.
     pub(crate) plane: Option<Plane>,
+    /// Whether this is served on a loopback address.
+    pub(crate) loopback: bool,
 }
 
 /// Who calls over HTTPS.
@@ -61,10 +64,14 @@ pub(crate) fn router(front: Front) -> Router {
 }
 
 async fn handle(State(front): State<Front>, request: Request) -> Response {
-    if front.plane.is_none() && request.uri().path().starts_with(objects::PREFIX) {
+    let allowed = browser::check(request.headers(), front.loopback);
+    if allowed.is_ok() && front.plane.is_none() && request.uri().path().starts_with(objects::PREFIX) {
         return objects::serve(&front, request.uri()).await;
     }
-    let outcome = perform(&front, request).await;
+    let outcome = match allowed {
+        Ok(()) => perform(&front, request).await,
+        Err(refusal) => Err(refusal),
+    };
     if let Err(refusal) = &outcome {
         tracing::info!(status = refusal.status, error = %refusal.error, "Refused: {}", refusal.message);
     }

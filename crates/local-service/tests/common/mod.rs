@@ -157,8 +157,9 @@ impl Answer {
         body: &str,
     ) -> Self {
         let length = body.len();
+        let host = if headers.starts_with("Host:") { "" } else { "Host: local\r\n" };
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: local\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+            "{method} {path} HTTP/1.1\r\n{host}Connection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
         );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut text = String::new();
