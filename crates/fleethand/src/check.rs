@@ -81,7 +81,9 @@ fn describe(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
         let path = provisioned.display();
         writeln!(out, "cert, key and thing-name are those that fleet provisioning has left in {path}")?;
     }
-    writeln!(out, "thing {} at {} port {}", config.thing_name, config.endpoint, config.port)?;
+    let other =
+        config.other_port.map_or_else(String::new, |port| format!(", or {port} where that leads nowhere"));
+    writeln!(out, "thing {} at {} port {}{other}", config.thing_name, config.endpoint, config.port)?;
     writeln!(out, "certificate {}, key {}", config.cert.display(), config.key.display())?;
     let authorities = config.root_ca.as_ref().map(|path| format!("in {}", path.display()));
     writeln!(out, "trusted authorities {}", authorities.unwrap_or_else(|| "of the system".to_owned()))?;

@@ -33,7 +33,7 @@ struct Cli {
     /// Host name of the service
     #[arg(long, value_name = "HOST", global = true)]
     endpoint: Option<String>,
-    /// TCP port of the service (443 uses ALPN)
+    /// TCP port of the service (443 uses ALPN); without it 8883 and 443 are tried in turn
     #[arg(long, value_name = "PORT", global = true)]
     port: Option<i64>,
     /// PEM file with the device's certificate

@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rumqttc::{Disconnect, Event, Outgoing, Packet, Publish, QoS, Request, Subscribe, SubscribeFilter};
-use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::classify::{Attempt, Phase, classify};
 use crate::error::LinkError;
-use crate::link::{NotSent, Signal};
+use crate::link::{NotSent, Route, Signal};
 use crate::settings::{MAX_PAYLOAD, Settings, is_topic};
 use crate::subscriptions::Subscriptions;
 use crate::wire::Wire;
@@ -71,20 +70,16 @@ impl Outlet {
 }
 
 /// Runs one connection to its end.
-pub(crate) async fn run(
-    settings: &Settings,
-    tls: Arc<ClientConfig>,
-    signals: &mpsc::Sender<Signal>,
-) -> Ended {
+pub(crate) async fn run(settings: &Settings, route: &Route, signals: &mpsc::Sender<Signal>) -> Ended {
     let capacity = settings.outgoing_queue + Subscriptions::packet_count(settings.filters.len()) + 1;
     let (requests, queue) = mpsc::channel(capacity);
-    let opened = match timeout(CONNECT_TIMEOUT, Wire::open(settings, tls, queue)).await {
-        Ok(opened) => opened.map_err(|error| classify(error, Phase::Connecting, attempt(settings))),
-        Err(_elapsed) => Err(LinkError::TimedOut {
-            host: settings.host.clone(),
-            port: settings.port,
-            after: CONNECT_TIMEOUT,
-        }),
+    let opened = match timeout(CONNECT_TIMEOUT, Wire::open(settings, route, queue)).await {
+        Ok(opened) => {
+            opened.map_err(|error| classify(error, Phase::Connecting, attempt(settings, route.port)))
+        }
+        Err(_elapsed) => {
+            Err(LinkError::TimedOut { host: settings.host.clone(), port: route.port, after: CONNECT_TIMEOUT })
+        }
     };
     let wire = match opened {
         Ok(wire) => wire,
@@ -92,6 +87,7 @@ pub(crate) async fn run(
     };
     let mut connection = Connection {
         settings,
+        port: route.port,
         wire,
         waiting: Arc::new(AtomicUsize::new(0)),
         hear_by: Instant::now() + settings.keep_alive,
@@ -104,12 +100,13 @@ pub(crate) async fn run(
 }
 
 /// What the words about an error need to know.
-fn attempt(settings: &Settings) -> Attempt<'_> {
-    Attempt { host: &settings.host, port: settings.port, now: SystemTime::now() }
+fn attempt(settings: &Settings, port: u16) -> Attempt<'_> {
+    Attempt { host: &settings.host, port, now: SystemTime::now() }
 }
 
 struct Connection<'a> {
     settings: &'a Settings,
+    port: u16,
     wire: Wire,
     /// Published messages that have not been written yet.
     waiting: Arc<AtomicUsize>,
@@ -133,7 +130,7 @@ impl Connection<'_> {
         self.up_since = Some(Instant::now());
         let outlet =
             Outlet { requests, waiting: Arc::clone(&self.waiting), bound: self.settings.outgoing_queue };
-        if signals.send(Signal::Up(outlet)).await.is_err() {
+        if signals.send(Signal::Up { outlet, port: self.port }).await.is_err() {
             return Ok(());
         }
         for message in early {
@@ -201,7 +198,8 @@ impl Connection<'_> {
         // When patience cuts it off, the connection is dropped and never asked again.
         let next =
             timeout_at(patience, self.wire.next()).await.map_err(|_elapsed| LinkError::KeepAliveLost)?;
-        let event = next.map_err(|error| classify(error, Phase::Connected, attempt(self.settings)))?;
+        let event =
+            next.map_err(|error| classify(error, Phase::Connected, attempt(self.settings, self.port)))?;
         match &event {
             Event::Outgoing(Outgoing::Publish(_)) => {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);

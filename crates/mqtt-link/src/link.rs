@@ -1,5 +1,6 @@
 //! The link as its user holds it, and the task behind it that goes from one connection to the next.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub enum LinkEvent {
     /// Connected, and every subscription has been granted. Messages published from now on are sent.
-    Up,
+    Up {
+        /// The TCP port that was reached.
+        port: u16,
+    },
     /// There is no connection: it was lost, or an attempt has failed.
     Down {
         /// Why.
@@ -63,7 +67,7 @@ pub enum NotSent {
 /// both change in one order.
 #[derive(Debug)]
 pub(crate) enum Signal {
-    Up(Outlet),
+    Up { outlet: Outlet, port: u16 },
     Down { reason: LinkError, retry_in: Duration },
     Message { topic: String, payload: Vec<u8> },
 }
@@ -84,10 +88,11 @@ impl Link {
     /// Outside a tokio runtime with I/O and time.
     pub fn start(settings: Settings) -> Result<Self, InvalidSettings> {
         settings.check()?;
-        let tls = settings.tls.config(settings.alpn.as_deref());
+        let routes =
+            settings.ports().map(|(port, alpn)| Route { port, tls: settings.tls.config(alpn) }).collect();
         let (signal, signals) = mpsc::channel(INCOMING_QUEUE);
         let (retry, retries) = mpsc::channel(1);
-        let task = tokio::spawn(keep_up(settings, tls, signal, retries));
+        let task = tokio::spawn(keep_up(settings, routes, signal, retries));
         Ok(Self { signals, retry, outlet: None, task })
     }
 
@@ -132,9 +137,9 @@ impl Link {
 
     fn note(&mut self, signal: Signal) -> LinkEvent {
         match signal {
-            Signal::Up(outlet) => {
+            Signal::Up { outlet, port } => {
                 self.outlet = Some(outlet);
-                LinkEvent::Up
+                LinkEvent::Up { port }
             }
             Signal::Down { reason, retry_in } => {
                 self.outlet = None;
@@ -160,18 +165,27 @@ impl Drop for Link {
     }
 }
 
-/// From one connection to the next, until the link is closed.
+/// A way to the server.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) port: u16,
+    pub(crate) tls: Arc<ClientConfig>,
+}
+
+/// From one connection to the next, until the link is closed. The first of the routes is taken as long as it works.
 async fn keep_up(
     settings: Settings,
-    tls: Arc<ClientConfig>,
+    mut routes: VecDeque<Route>,
     signals: mpsc::Sender<Signal>,
     mut retries: mpsc::Receiver<()>,
 ) {
     let mut backoff = Backoff::new(settings.backoff, settings.seed);
     loop {
-        let ended = connection::run(&settings, Arc::clone(&tls), &signals).await;
+        let ended = connection::run(&settings, &routes[0], &signals).await;
         let Some(reason) = ended.reason else { return };
-        if ended.up_for.is_some() {
+        if ended.up_for.is_none() {
+            routes.rotate_left(1);
+        } else {
             // Asked for while it was up: has nothing to do with this loss.
             while retries.try_recv().is_ok() {}
         }

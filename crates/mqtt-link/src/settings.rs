@@ -32,6 +32,9 @@ pub struct Settings {
     pub host: String,
     /// TCP port, usually 8883 or 443.
     pub port: u16,
+    /// Another port of the same endpoint: as long as no connection comes up, attempts go to the two in turn, and the
+    /// one that has worked is asked first from then on.
+    pub other_port: Option<u16>,
     /// MQTT client id; AWS IoT closes the older of two connections with the same one.
     pub client_id: String,
     /// A dead peer is noticed within this time (2 s to 30 minutes, whole seconds).
@@ -40,7 +43,7 @@ pub struct Settings {
     pub filters: Vec<String>,
     /// Whom to trust and who we are.
     pub tls: TlsMaterial,
-    /// Protocol name for the TLS handshake, if the port needs one.
+    /// Protocol name for the TLS handshake on `port`, if that needs one. On `other_port` it is the usual one.
     pub alpn: Option<String>,
     /// Waits between attempts.
     pub backoff: BackoffSettings,
@@ -57,15 +60,22 @@ impl Settings {
         Self {
             host: host.into(),
             port,
+            other_port: None,
             client_id: client_id.into(),
             keep_alive: Duration::from_secs(60),
             filters: Vec::new(),
             tls,
-            alpn: (port == 443).then(|| ALPN_MQTT_443.to_owned()),
+            alpn: usual_alpn(port).map(str::to_owned),
             backoff: BackoffSettings::default(),
             seed: 0,
             outgoing_queue: 64,
         }
+    }
+
+    /// The ports to try, each with its protocol name for the TLS handshake.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = (u16, Option<&str>)> {
+        let other = self.other_port.map(|port| (port, usual_alpn(port)));
+        std::iter::once((self.port, self.alpn.as_deref())).chain(other)
     }
 
     /// Says what in these settings could never work.
@@ -73,7 +83,7 @@ impl Settings {
         if self.host.parse::<Ipv6Addr>().is_ok() || ServerName::try_from(self.host.as_str()).is_err() {
             return Err(InvalidSettings::Host { host: self.host.clone() });
         }
-        if self.port == 0 {
+        if self.port == 0 || self.other_port == Some(0) {
             return Err(InvalidSettings::Port);
         }
         if self.client_id.is_empty() || self.client_id.len() > MAX_CLIENT_ID || self.client_id.contains('\0')
@@ -94,6 +104,10 @@ impl Settings {
             None => Ok(()),
         }
     }
+}
+
+fn usual_alpn(port: u16) -> Option<&'static str> {
+    (port == 443).then_some(ALPN_MQTT_443)
 }
 
 /// What is wrong with a link's settings.
@@ -165,6 +179,7 @@ mod tests {
             assert!(matches!(settings.check(), Err(InvalidSettings::Host { .. })), "{host}");
         }
         assert_eq!(refused(|s| s.port = 0), InvalidSettings::Port);
+        assert_eq!(refused(|s| s.other_port = Some(0)), InvalidSettings::Port);
         assert_eq!(refused(|s| s.client_id.clear()), InvalidSettings::ClientId);
         assert_eq!(refused(|s| s.client_id = "x".repeat(129)), InvalidSettings::ClientId);
         assert!(matches!(refused(|s| s.keep_alive = Duration::ZERO), InvalidSettings::KeepAlive { .. }));
@@ -180,6 +195,8 @@ mod tests {
         let settings = |port| Settings::new("a.example", port, "thing", TlsMaterial::for_tests());
         assert_eq!(settings(443).alpn.as_deref(), Some("x-amzn-mqtt-ca"));
         assert_eq!(settings(8883).alpn, None);
+        let both = Settings { other_port: Some(443), ..settings(8883) };
+        assert_eq!(both.ports().collect::<Vec<_>>(), [(8883, None), (443, Some("x-amzn-mqtt-ca"))]);
     }
 
     #[test]

@@ -10,7 +10,6 @@ use bytes::BytesMut;
 use rumqttc::{
     Connect, ConnectReturnCode, Event, MqttState, Packet, PingReq, Request, StateError, mqttbytes,
 };
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -20,6 +19,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::dial::dial;
+use crate::link::Route;
 use crate::settings::{MAX_PACKET, Settings};
 
 /// Messages that are on their way unacknowledged at any time.
@@ -75,13 +75,16 @@ impl Wire {
     /// Connects and has itself accepted. Takes as long as it takes.
     pub(crate) async fn open(
         settings: &Settings,
-        tls: Arc<ClientConfig>,
+        route: &Route,
         requests: mpsc::Receiver<Request>,
     ) -> Result<Self, WireError> {
-        let tcp = dial(&settings.host, settings.port).await.map_err(WireError::Dial)?;
+        let tcp = dial(&settings.host, route.port).await.map_err(WireError::Dial)?;
         let name = ServerName::try_from(settings.host.clone())
             .map_err(|error| WireError::Handshake(io::Error::other(error)))?;
-        let stream = TlsConnector::from(tls).connect(name, tcp).await.map_err(WireError::Handshake)?;
+        let stream = TlsConnector::from(Arc::clone(&route.tls))
+            .connect(name, tcp)
+            .await
+            .map_err(WireError::Handshake)?;
         let period = ping_period(settings.keep_alive);
         let mut ping = interval_at(tokio::time::Instant::now() + period, period);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);

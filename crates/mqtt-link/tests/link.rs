@@ -31,7 +31,7 @@ async fn it_connects_with_a_certificate_and_is_up_when_all_is_subscribed() {
             },
             async {
                 assert!(!link.is_up());
-                assert!(matches!(link.next_event().await, LinkEvent::Up));
+                assert!(matches!(link.next_event().await, LinkEvent::Up { .. }));
                 assert!(link.is_up());
                 drop(link);
             }
@@ -52,7 +52,7 @@ async fn it_is_not_up_and_publishes_nothing_before_the_last_answer() {
     peer.send(1, b"early".to_vec()).await.unwrap();
     let granted = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce)];
     peer.write(Packet::SubAck(SubAck::new(subscribe.pkid, granted))).await.unwrap();
-    assert!(matches!(soon(link.next_event()).await, LinkEvent::Up));
+    assert!(matches!(soon(link.next_event()).await, LinkEvent::Up { .. }));
     assert_eq!(message(&mut link).await, b"early");
 }
 
@@ -148,6 +148,28 @@ async fn a_port_that_nobody_listens_on_refuses_and_one_without_tls_is_named() {
     settings.port = held.local_addr().unwrap().port();
     let reason = down(&mut Link::start(settings).unwrap()).await;
     assert!(matches!(reason, LinkError::Refused { .. }), "{reason}");
+}
+
+/// Where a firewall lets only one of the two through, that one is found, and asked first after a cut.
+#[tokio::test]
+async fn of_two_ports_the_one_that_works_is_found_and_kept() {
+    let broker = Broker::start(Pki::Good).await;
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let mut settings = broker.settings();
+    let works = settings.port;
+    settings.other_port = Some(works);
+    settings.port = held.local_addr().unwrap().port();
+    let mut link = Link::start(settings).unwrap();
+    let reason = down(&mut link).await;
+    assert!(matches!(reason, LinkError::Refused { .. }), "{reason}");
+    for _ in 0..2 {
+        let (peer, event) = soon(async { tokio::join!(broker.welcome(1), link.next_event()) }).await;
+        assert!(matches!(event, LinkEvent::Up { port } if port == works), "{event:?}");
+        peer.close().await;
+        let reason = down(&mut link).await;
+        assert!(matches!(reason, LinkError::ClosedByPeer), "{reason}");
+    }
 }
 
 #[tokio::test]
@@ -383,21 +405,21 @@ async fn handshake(pki: Pki) -> LinkError {
 
 async fn up(broker: &Broker, link: &mut Link) -> Peer {
     let (peer, event) = soon(async { tokio::join!(broker.welcome(1), link.next_event()) }).await;
-    assert!(matches!(event, LinkEvent::Up), "{event:?}");
+    assert!(matches!(event, LinkEvent::Up { .. }), "{event:?}");
     peer
 }
 
 async fn down(link: &mut Link) -> LinkError {
     match soon(link.next_event()).await {
         LinkEvent::Down { reason, .. } => reason,
-        event @ (LinkEvent::Up | LinkEvent::Message { .. }) => panic!("not down but {event:?}"),
+        event @ (LinkEvent::Up { .. } | LinkEvent::Message { .. }) => panic!("not down but {event:?}"),
     }
 }
 
 async fn message(link: &mut Link) -> Vec<u8> {
     match soon(link.next_event()).await {
         LinkEvent::Message { payload, .. } => payload,
-        event @ (LinkEvent::Up | LinkEvent::Down { .. }) => panic!("no message but {event:?}"),
+        event @ (LinkEvent::Up { .. } | LinkEvent::Down { .. }) => panic!("no message but {event:?}"),
     }
 }
 

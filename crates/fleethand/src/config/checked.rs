@@ -27,6 +27,9 @@ pub(crate) struct Config {
     pub(crate) endpoint: String,
     /// TCP port; 443 means MQTT by ALPN.
     pub(crate) port: u16,
+    /// Where no port is given: the other one at which AWS IoT listens. The Device Client knows no other than 443, and
+    /// there are networks that let only one of the two through.
+    pub(crate) other_port: Option<u16>,
     /// A dead connection is noticed within this time.
     pub(crate) keep_alive: Duration,
     pub(crate) cert: PathBuf,
@@ -63,7 +66,10 @@ pub(crate) struct Judgement {
 pub(crate) fn judge(raw: &RawConfig, surroundings: &Surroundings) -> Judgement {
     let mut judge = Judge { surroundings, complaints: Vec::new(), faults: Vec::new() };
     let endpoint = judge.endpoint(raw.endpoint.as_deref());
-    let port = judge.number("port", raw.port, 1, 65_535).and_then(|port| u16::try_from(port).ok());
+    let (port, other_port) = match raw.port {
+        None => (Some(8883), Some(443)),
+        given => (judge.number("port", given, 1, 65_535).and_then(|port| u16::try_from(port).ok()), None),
+    };
     let keep_alive = judge.number("keep-alive-seconds", raw.keep_alive_seconds, 2, 1800);
     let thing_name = judge.thing_name(raw.thing_name.as_deref());
     let cert = judge.credential("cert", raw.cert.as_deref(), &public_file);
@@ -83,6 +89,7 @@ pub(crate) fn judge(raw: &RawConfig, surroundings: &Surroundings) -> Judgement {
         Some(Config {
             endpoint: endpoint?,
             port: port?,
+            other_port,
             keep_alive: Duration::from_secs(keep_alive?),
             cert: cert?,
             key: key?,

@@ -183,7 +183,6 @@ fn switched_on(section: &serde_json::Value) -> bool {
 /// The values that hold where nobody has said anything.
 pub(crate) fn defaults() -> RawConfig {
     RawConfig {
-        port: Some(8883),
         keep_alive_seconds: Some(60),
         logging: RawLogging {
             level: Some("INFO".to_owned()),

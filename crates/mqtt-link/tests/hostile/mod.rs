@@ -99,7 +99,7 @@ fn a_process_that_stood_still_does_not_blame_the_server() {
     let agent_side = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     agent_side.block_on(async {
         let mut link = Link::start(settings).unwrap();
-        assert!(matches!(soon(link.next_event()).await, LinkEvent::Up));
+        assert!(matches!(soon(link.next_event()).await, LinkEvent::Up { .. }));
         for round in 0..2 {
             until(&mut link, || news.try_iter().any(|topic| topic.is_none())).await;
             // This is what is tested, not a way to wait: nothing of the link can run meanwhile.
@@ -144,7 +144,7 @@ async fn messages_with_odd_contents_arrive_as_they_are() {
         peer.write(Packet::Publish(publish)).await.unwrap();
         match soon(link.next_event()).await {
             LinkEvent::Message { topic: t, payload: p } => assert_eq!((t.as_str(), &p[..]), (topic, payload)),
-            event @ (LinkEvent::Up | LinkEvent::Down { .. }) => panic!("{event:?}"),
+            event @ (LinkEvent::Up { .. } | LinkEvent::Down { .. }) => panic!("{event:?}"),
         }
     }
 }
@@ -176,7 +176,7 @@ async fn answers_to_subscriptions_in_another_order_are_fine() {
         let codes = vec![SubscribeReasonCode::Success(QoS::AtMostOnce); subscribe.filters.len()];
         peer.write(Packet::SubAck(SubAck::new(subscribe.pkid, codes))).await.unwrap();
     }
-    assert!(matches!(soon(link.next_event()).await, LinkEvent::Up));
+    assert!(matches!(soon(link.next_event()).await, LinkEvent::Up { .. }));
 }
 
 #[tokio::test]
@@ -251,7 +251,7 @@ async fn in_quick_time(link: &mut Link) -> LinkError {
     let event = timeout(Duration::from_secs(600), link.next_event()).await;
     match event.expect("in ten minutes") {
         LinkEvent::Down { reason, .. } => reason,
-        event @ (LinkEvent::Up | LinkEvent::Message { .. }) => panic!("not down but {event:?}"),
+        event @ (LinkEvent::Up { .. } | LinkEvent::Message { .. }) => panic!("not down but {event:?}"),
     }
 }
 

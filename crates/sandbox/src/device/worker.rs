@@ -151,7 +151,7 @@ impl<T: FnMut(News)> Worker<T> {
 
     fn on_link(&mut self, link: &Link, event: LinkEvent) {
         match event {
-            LinkEvent::Up => {
+            LinkEvent::Up { .. } => {
                 self.state = State::Up;
                 (self.tell)(News::Connected);
                 for answer in self.settling.drain(..) {

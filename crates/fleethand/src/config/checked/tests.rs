@@ -304,6 +304,17 @@ fn an_empty_text_about_the_log_is_the_usual() {
 }
 
 #[test]
+fn without_a_port_both_of_aws_are_asked_and_one_that_is_given_is_the_only_one() {
+    let ports = |port| {
+        let config = config(|raw| raw.port = port);
+        (config.port, config.other_port)
+    };
+    assert_eq!(ports(None), (8883, Some(443)));
+    assert_eq!(ports(Some(443)), (443, None));
+    assert_eq!(ports(Some(8883)), (8883, None));
+}
+
+#[test]
 fn hosts_may_be_names_and_addresses() {
     for host in ["localhost", "127.0.0.1", "a_b.example.", "ABC.amazonaws.com.cn"] {
         assert_eq!(config(|raw| raw.endpoint = Some(host.into())).endpoint, host);

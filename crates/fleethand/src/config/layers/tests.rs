@@ -14,7 +14,7 @@ fn flags_win_over_the_environment_over_the_file_over_the_defaults() {
     assert_eq!(merged.endpoint.as_deref(), Some("flag"));
     assert_eq!(merged.thing_name.as_deref(), Some("env"));
     assert_eq!(merged.cert.as_deref(), Some("file"));
-    assert_eq!(merged.port, Some(8883));
+    assert_eq!(merged.keep_alive_seconds, Some(60));
 }
 
 #[test]
