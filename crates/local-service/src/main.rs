@@ -1,6 +1,7 @@
 //! `fleethand-local`: a Jobs service for the desk.
 
 use std::error::Error;
+use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -92,6 +93,11 @@ enum ServeError {
     ReadFaults { path: PathBuf, source: io::Error },
     #[error("{} holds no rules for faults", path.display())]
     ParseFaults { path: PathBuf, source: serde_json::Error },
+    // Found out at start: later it would be every client that is not let in, or every document that is not found.
+    #[error("cannot look into {}, which {option} names", path.display())]
+    Directory { option: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot print the addresses to standard output")]
+    Print(#[source] io::Error),
 }
 
 fn main() -> ExitCode {
@@ -129,6 +135,10 @@ fn init(
 
 fn options(arguments: Serve) -> Result<Options, Box<dyn Error>> {
     let Serve { directory, mqtt, http, data_dir, documents, policies, trial } = arguments;
+    for (option, path) in [("--documents", &documents), ("--policies", &policies)] {
+        let Some(path) = path else { continue };
+        fs::read_dir(path).map_err(|source| ServeError::Directory { option, path: path.clone(), source })?;
+    }
     let mut options = Options::of_directory(&directory).map_err(StartError::from)?;
     if let Some((first, others)) = mqtt.split_first() {
         (options.mqtt, options.also_mqtt) = (*first, others.to_vec());
@@ -137,8 +147,7 @@ fn options(arguments: Serve) -> Result<Options, Box<dyn Error>> {
     options.strict_details = trial.strict_details;
     (options.data, options.documents, options.policies) = (data_dir, documents, policies);
     if let Some(path) = trial.faults {
-        let text =
-            std::fs::read(&path).map_err(|source| ServeError::ReadFaults { path: path.clone(), source })?;
+        let text = fs::read(&path).map_err(|source| ServeError::ReadFaults { path: path.clone(), source })?;
         options.faults =
             serde_json::from_slice(&text).map_err(|source| ServeError::ParseFaults { path, source })?;
     }
@@ -151,12 +160,15 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut running = start(options).await?;
+        let addresses = [running.mqtt, running.http];
+        if addresses.iter().chain(&running.also_mqtt).any(|address| !address.ip().is_loopback()) {
+            tracing::warn!("Other machines may reach this service, and it checks no signatures: whoever does can do anything");
+        }
         let addresses =
             json!({ "mqtt": running.mqtt.to_string(), "http": format!("http://{}", running.http) });
         {
             let mut out = io::stdout().lock();
-            writeln!(out, "{addresses}")?;
-            out.flush()?;
+            writeln!(out, "{addresses}").and_then(|()| out.flush()).map_err(ServeError::Print)?;
         }
         tokio::select! {
             _ = terminate.recv() => {}

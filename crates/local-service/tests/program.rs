@@ -41,6 +41,34 @@ fn serve_without_init_says_what_is_missing() {
 }
 
 #[test]
+fn a_directory_that_is_not_there_is_told_at_the_start_and_not_to_each_client() {
+    let desk = tempfile::tempdir().unwrap();
+    let place = desk.path().to_str().unwrap();
+    run(&["init", place]);
+    for option in ["--policies", "--documents"] {
+        let outcome =
+            run(&["serve", place, option, "/nowhere", "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        assert_eq!(outcome.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        assert!(said.contains(option) && said.contains("/nowhere"), "{said}");
+    }
+}
+
+#[test]
+fn an_address_that_others_can_reach_is_warned_of() {
+    let desk = tempfile::tempdir().unwrap();
+    run(&["init", desk.path().to_str().unwrap()]);
+    for (http, warned) in [("127.0.0.1:0", false), ("0.0.0.0:0", true)] {
+        let mut service = Service::start_at(desk.path(), http);
+        service.line();
+        kill_process(Pid::from_child(&service.child), Signal::TERM).unwrap();
+        let mut said = String::new();
+        service.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!(said.contains("WARN"), warned, "{said}");
+    }
+}
+
+#[test]
 fn a_name_that_no_thing_can_have_is_refused() {
     let desk = tempfile::tempdir().unwrap();
     let outcome = run(&["init", desk.path().to_str().unwrap(), "--thing", "../up"]);
@@ -64,11 +92,16 @@ struct Service {
 
 impl Service {
     fn start(directory: &Path) -> Self {
+        Self::start_at(directory, "127.0.0.1:0")
+    }
+
+    fn start_at(directory: &Path, http: &str) -> Self {
         let mut child = program()
             .arg("serve")
             .arg(directory)
-            .args(["--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+            .args(["--mqtt", "127.0.0.1:0", "--http", http])
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());

@@ -66,6 +66,10 @@ pub(crate) enum PlaceError {
          the feature `aws`)"
     )]
     NoControl,
+    #[error(
+        "`{url}` is not the URL of a local service: it begins with http:// and names a host, such as {LOCAL_HTTP}"
+    )]
+    ControlUrl { url: String },
     #[error("the certificate cannot be used")]
     Tls(#[from] TlsMaterialError),
     #[error("the connection cannot be set up")]
@@ -115,7 +119,13 @@ impl Place {
 
     /// The control plane.
     pub(crate) fn control(&self) -> Result<&ControlPlace, PlaceError> {
-        self.control.as_ref().ok_or(PlaceError::NoControl)
+        match &self.control {
+            Some(ControlPlace::Http(url)) if !is_plain_http(url) => {
+                Err(PlaceError::ControlUrl { url: url.clone() })
+            }
+            Some(control) => Ok(control),
+            None => Err(PlaceError::NoControl),
+        }
     }
 
     /// How to connect as the device; without filters.
@@ -195,6 +205,11 @@ fn at_home(path: PathBuf) -> PathBuf {
         (Ok(rest), Some(base)) => base.home_dir().join(rest),
         (Ok(_) | Err(_), _) => path,
     }
+}
+
+/// No other scheme is spoken to a service that takes requests without signatures.
+fn is_plain_http(url: &str) -> bool {
+    url.parse::<ureq::http::Uri>().is_ok_and(|url| url.scheme_str() == Some("http"))
 }
 
 fn is_this_machine(endpoint: &str) -> bool {

@@ -28,7 +28,7 @@ impl Completion {
         let start = line.rfind(char::is_whitespace).map_or(0, |space| space + 1);
         let (before, word) = line.split_at(start);
         let before: Vec<_> = before.split_whitespace().collect();
-        let found = match before[..] {
+        let mut found: Vec<String> = match before[..] {
             [] => self.commands.iter().filter(|name| name.starts_with(word)).cloned().collect(),
             ["delete-job" | "cancel-job" | "describe-job-execution" | "update-job-execution"] => {
                 self.names.beginning_with(word)
@@ -41,6 +41,10 @@ impl Completion {
                 .collect(),
             _ => Vec::new(),
         };
+        // As shells do: when there is nothing to choose, the next word can be typed at once.
+        if let [only] = &mut found[..] {
+            only.push(' ');
+        }
         (start, found)
     }
 }
@@ -77,11 +81,11 @@ mod tests {
         names.learn(&Json::read(br#"[{"jobId":"Job1"},{"jobId":"Job2"},{"jobId":"x"}]"#).unwrap());
         let completion = Completion::new(names);
         let offered = |line| completion.candidates(line);
-        assert_eq!(offered("sta"), (0, vec!["start-next-pending-job-execution".to_owned()]));
-        assert_eq!(offered("  q"), (2, vec!["quit".to_owned()]));
+        assert_eq!(offered("sta"), (0, vec!["start-next-pending-job-execution ".to_owned()]));
+        assert_eq!(offered("  q"), (2, vec!["quit ".to_owned()]));
         assert_eq!(offered("delete-job J"), (11, vec!["Job1".to_owned(), "Job2".to_owned()]));
-        assert_eq!(offered("describe-job-execution x"), (23, vec!["x".to_owned()]));
-        assert_eq!(offered("update-job-execution Job1 F"), (26, vec!["FAILED".to_owned()]));
+        assert_eq!(offered("describe-job-execution x"), (23, vec!["x ".to_owned()]));
+        assert_eq!(offered("update-job-execution Job1 F"), (26, vec!["FAILED ".to_owned()]));
         for nothing in ["create-job J", "update-job-execution Job1 FAILED ", "get-pending-job-executions "] {
             assert!(offered(nothing).1.is_empty(), "{nothing}");
         }

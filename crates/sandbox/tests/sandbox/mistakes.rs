@@ -64,6 +64,11 @@ fn what_is_not_known_of_service_and_device_is_named_with_its_flag() {
     assert!(missing.contains("/nowhere/a.pem"), "{missing}");
     let name = fails(&mut place.sandbox(["--endpoint", "https://localhost", "get-pending-job-executions"]));
     assert!(name.contains("without scheme"), "{name}");
+    for url in ["127.0.0.1:8080", "https://127.0.0.1:8080", "localhost", "http://"] {
+        let error =
+            fails(bare_sandbox().args(["--thing-name", THING, "--control-endpoint", url, "list-jobs"]));
+        assert!(error.contains(&format!("`{url}`")) && error.contains("http://127.0.0.1:8080"), "{error}");
+    }
 }
 
 #[test]

@@ -58,9 +58,9 @@ fn tab_completes_commands_job_ids_and_statuses() {
     terminal.shows_prompt_with("");
     terminal.keys(&format!("upd{TAB}"));
     terminal.shows_prompt_with("update-job-execution");
-    terminal.keys(&format!(" a-{TAB}"));
+    terminal.keys(&format!("a-{TAB}"));
     terminal.shows_prompt_with("update-job-execution a-long-name-for-a-job");
-    terminal.keys(&format!(" REJ{TAB}{ENTER}"));
+    terminal.keys(&format!("REJ{TAB}{ENTER}"));
     terminal.shows("UpdateJobExecutionResponse: {");
     assert_eq!(place.desk.execution(THING, "a-long-name-for-a-job").status, "REJECTED");
     terminal.ends_at(&format!("quit{ENTER}"));
