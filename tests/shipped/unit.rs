@@ -14,7 +14,7 @@ fn systemd_finds_nothing_to_say_about_the_unit() {
     let image = tempfile::tempdir().unwrap();
     let units = image.path().join("usr/lib/systemd/system");
     fs::create_dir_all(&units).unwrap();
-    for program in ["usr/bin/fleethand", "bin/kill"] {
+    for program in ["usr/bin/fleethand", "bin/sh"] {
         let program = image.path().join(program);
         fs::create_dir_all(program.parent().unwrap()).unwrap();
         fs::write(&program, "#!/bin/sh\n").unwrap();
