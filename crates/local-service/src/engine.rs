@@ -4,6 +4,7 @@
 //! not kept for it: a client that does not read is dropped. What leaves the engine is collected while events are worked
 //! off, and goes out in one piece after them; before that, what it follows from is saved.
 
+mod credentials;
 mod deferred;
 mod disturbed;
 mod management;
@@ -23,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::deferred::{Deed, Deferred};
 pub(crate) use self::management::Management;
 use crate::broker::hub::{ConnectionId, Effect, Hub};
+use crate::broker::identity::IdentityError;
 use crate::broker::outlet::Outlet;
 use crate::broker::packet::{Connect, Reason, Received, Sent};
 use crate::broker::policy::Permit;
@@ -30,6 +32,7 @@ use crate::clock::{Clock, Millis};
 use crate::documents::Documents;
 use crate::faults::Faults;
 use crate::jobs::{JobsTap, Plane, Publication, Refusal};
+use crate::pki::Authority;
 use crate::store::{Entry, Store, StoreError};
 
 /// How many events may wait for the engine; their senders wait beyond that.
@@ -47,6 +50,12 @@ pub(crate) type Answer = oneshot::Sender<Result<Value, Refusal>>;
 pub(crate) enum Event {
     /// A connection has shown its CONNECT.
     Opened { connection: ConnectionId, peer: Peer, connect: Connect, permit: Option<Arc<Permit>> },
+    /// What may somebody do who shows this certificate, which the service has given out?
+    Judge {
+        certificate: String,
+        client_id: Option<String>,
+        answer: oneshot::Sender<Result<Arc<Permit>, IdentityError>>,
+    },
     /// A connection has brought a further packet.
     Packet(ConnectionId, Received),
     /// A connection has to end because of what it did.
@@ -94,6 +103,7 @@ pub(crate) struct Engine<T> {
     unsaved: Vec<Entry>,
     store: Option<Store>,
     documents: Documents,
+    authority: Option<Authority>,
     inbox: mpsc::Receiver<Event>,
 }
 
@@ -106,13 +116,15 @@ pub(crate) struct Parts<T> {
     /// Where state is kept, if it is.
     pub(crate) store: Option<Store>,
     pub(crate) documents: Documents,
+    /// Who signs certificates, if certificates can be given out.
+    pub(crate) authority: Option<Authority>,
 }
 
 impl<T: JobsTap> Engine<T> {
     /// An engine, and where to send its events.
     pub(crate) fn new(parts: Parts<T>) -> (Self, mpsc::Sender<Event>) {
         let (sender, inbox) = mpsc::channel(INBOX);
-        let Parts { hub, jobs, faults, clock, store, documents } = parts;
+        let Parts { hub, jobs, faults, clock, store, documents, authority } = parts;
         let engine = Self {
             hub,
             jobs,
@@ -124,6 +136,7 @@ impl<T: JobsTap> Engine<T> {
             unsaved: Vec::new(),
             store,
             documents,
+            authority,
             inbox,
         };
         (engine, sender)
@@ -194,6 +207,11 @@ impl<T: JobsTap> Engine<T> {
                 self.peers.insert(connection, peer);
                 let effects = self.hub.on_connect(connection, connect, permit, now);
                 self.perform(effects, now);
+            }
+            Event::Judge { certificate, client_id, answer } => {
+                if answer.send(self.judge(certificate, client_id)).is_err() {
+                    tracing::debug!("A client went away before it was judged");
+                }
             }
             Event::Packet(connection, packet) => {
                 let effects = self.hub.on_packet(connection, packet, now);
@@ -285,8 +303,15 @@ impl<T: JobsTap> Engine<T> {
     }
 
     /// Has the Jobs service perform a call.
-    fn call(&mut self, plane: Plane, operation: &str, params: Value, now: Millis) -> Result<Value, Refusal> {
+    fn call(
+        &mut self,
+        plane: Plane,
+        operation: &str,
+        mut params: Value,
+        now: Millis,
+    ) -> Result<Value, Refusal> {
         let document = self.documents.of_call(operation, &params)?;
+        let keys = self.credentials_of_call(operation, &mut params)?;
         if !["Describe", "List", "Get"].iter().any(|reading| operation.starts_with(reading)) {
             self.keep(|| Entry::Call {
                 now,
@@ -298,7 +323,7 @@ impl<T: JobsTap> Engine<T> {
         }
         let outcome = self.jobs.call(plane, operation, params, document, now);
         self.publish(outcome.publications, now);
-        outcome.outcome
+        outcome.outcome.map(|body| credentials::with_keys(body, keys))
     }
 
     fn do_deferred(&mut self, deed: Deed, now: Millis) {

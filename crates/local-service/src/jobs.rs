@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use service_core::S3Object;
+use service_core::{Holder, S3Object};
 
 use crate::clock::Millis;
 
@@ -87,6 +87,9 @@ pub(crate) trait JobsTap: Send + 'static {
 
     /// Whether a URL that stands for an object was given out and is still good.
     fn may_fetch(&self, object: &S3Object, query: &str, now: Millis) -> bool;
+
+    /// Who holds a certificate that the service has given out, by its id.
+    fn holder(&self, certificate: &str) -> Option<Holder>;
 
     /// Everything that it knows, as JSON.
     fn save(&self) -> Result<Box<RawValue>, serde_json::Error>;

@@ -13,6 +13,8 @@ use crate::pki::{self, Identity, InitError};
 pub struct Options {
     /// Certificate of the authority that signed the devices' certificates, in PEM.
     pub authority: String,
+    /// Its private key, in PEM; without it CreateKeysAndCertificate is refused.
+    pub authority_key: Option<String>,
     /// The server's certificate and key.
     pub server: Identity,
     /// Things that are registered from the beginning.
@@ -44,6 +46,7 @@ impl Options {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self {
             authority,
+            authority_key: None,
             server,
             things,
             mqtt: any,
@@ -63,6 +66,6 @@ impl Options {
         let files = pki::server_files(directory)?;
         let things = pki::things(directory)?;
         let server = Identity { certificate: files.certificate, key: files.key };
-        Ok(Self::new(files.authority, server, things))
+        Ok(Self { authority_key: files.authority_key, ..Self::new(files.authority, server, things) })
     }
 }

@@ -18,7 +18,7 @@ use crate::http::{Front, objects};
 use crate::jobs::{Plane, Refusal};
 use crate::listen;
 use crate::options::Options;
-use crate::pki::InitError;
+use crate::pki::{Authority, Identity, InitError};
 use crate::restore::{Restored, restore};
 use crate::service::Jobs;
 use crate::store::StoreError;
@@ -107,7 +107,10 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     };
     let clock = if options.virtual_clock { Clock::held(latest) } else { Clock::real() };
     let documents = Documents::new(options.documents);
-    let parts = Parts { hub, jobs, faults, clock, store, documents: documents.clone() };
+    let authority =
+        options.authority_key.map(|key| Authority::load(Identity { certificate: options.authority, key }));
+    let authority = authority.transpose().map_err(InitError::from)?;
+    let parts = Parts { hub, jobs, faults, clock, store, documents: documents.clone(), authority };
     let (mut engine, events) = Engine::new(parts);
     for thing in &options.things {
         engine.register(thing).map_err(|refusal| {

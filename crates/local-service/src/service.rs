@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
-use service_core::{ControlError, EpochMillis, InvalidState, Message, S3Object, Service, Settings};
+use service_core::{ControlError, EpochMillis, Holder, InvalidState, Message, S3Object, Service, Settings};
 
 use crate::clock::Millis;
 use crate::jobs::{ControlAnswer, DeviceAnswer, JobsTap, Plane, Publication, Refusal};
@@ -66,6 +66,10 @@ impl JobsTap for Jobs {
 
     fn may_fetch(&self, object: &S3Object, query: &str, now: Millis) -> bool {
         self.0.may_fetch(object, query, EpochMillis(now.0))
+    }
+
+    fn holder(&self, certificate: &str) -> Option<Holder> {
+        self.0.holder(certificate)
     }
 
     fn save(&self) -> Result<Box<RawValue>, serde_json::Error> {

@@ -1,10 +1,12 @@
 //! The control plane: its operations by their API names, one file per family.
 
+mod certificates;
 pub(crate) mod error;
 mod executions;
 mod groups;
 mod jobs;
 pub(crate) mod params;
+mod policies;
 mod settings;
 mod tags;
 pub(crate) mod templates;
@@ -52,6 +54,23 @@ pub(crate) fn perform(turn: &mut Turn<'_>, operation: &str, params: Value) -> Re
         "DeleteJobTemplate" => templates::delete(turn, params),
         "ListManagedJobTemplates" => templates::list_managed(turn, params),
         "DescribeManagedJobTemplate" => templates::describe_managed(turn, params),
+        "CreateKeysAndCertificate" => certificates::create(turn, params),
+        "DescribeCertificate" => certificates::describe(turn, params),
+        "ListCertificates" => certificates::list(turn, params),
+        "UpdateCertificate" => certificates::update(turn, params),
+        "DeleteCertificate" => certificates::delete(turn, params),
+        "AttachThingPrincipal" => certificates::attach(turn, params),
+        "DetachThingPrincipal" => certificates::detach(turn, params),
+        "ListThingPrincipals" => certificates::of_thing(turn, params),
+        "ListPrincipalThings" => certificates::things(turn, params),
+        "CreatePolicy" => policies::create(turn, params),
+        "GetPolicy" => policies::describe(turn, params),
+        "ListPolicies" => policies::list(turn, params),
+        "DeletePolicy" => policies::delete(turn, params),
+        "AttachPolicy" | "AttachPrincipalPolicy" => policies::attach(turn, params),
+        "DetachPolicy" | "DetachPrincipalPolicy" => policies::detach(turn, params),
+        "ListAttachedPolicies" => policies::attached(turn, params),
+        "ListTargetsForPolicy" => policies::targets(turn, params),
         "TagResource" => tags::tag(turn, params),
         "UntagResource" => tags::untag(turn, params),
         "ListTagsForResource" => tags::list(turn, params),

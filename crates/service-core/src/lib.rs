@@ -11,6 +11,7 @@
 
 mod calendar;
 mod control;
+mod credentials;
 mod cron;
 mod device;
 mod document;
@@ -33,6 +34,7 @@ mod time;
 mod timers;
 
 pub use control::error::ControlError;
+pub use credentials::Holder;
 pub use s3::S3Object;
 pub use service::{ControlOutcome, DeviceOutcome, InvalidState, Message, Service, Settings};
 pub use time::EpochMillis;

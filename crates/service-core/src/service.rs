@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::control::error::ControlError;
+use crate::credentials::Holder;
 use crate::state::{State, Turn};
 use crate::{EpochMillis, S3Object, control, device};
 
@@ -155,6 +156,13 @@ impl Service {
     #[must_use]
     pub fn may_fetch(&self, object: &S3Object, query: &str, now: EpochMillis) -> bool {
         object.is_open(query, self.settings.seed, now)
+    }
+
+    /// Who holds the certificate with this id, which is the SHA-256 of its DER in lower-case hexadecimal digits. `None`: it
+    /// is none that CreateKeysAndCertificate has given out, or it has been deleted.
+    #[must_use]
+    pub fn holder(&self, certificate: &str) -> Option<Holder> {
+        self.state.credentials.holder(certificate)
     }
 
     /// Everything that the service knows, and the seed of its ids, as JSON.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::EpochMillis;
 use crate::control::templates::Template;
+use crate::credentials::Credentials;
 use crate::event::Switches;
 use crate::ids;
 use crate::job::Job;
@@ -31,6 +32,8 @@ pub(crate) struct State {
     pub(crate) timers: Timers,
     pub(crate) switches: Switches,
     pub(crate) templates: BTreeMap<JobId, Template>,
+    #[serde(default)]
+    pub(crate) credentials: Credentials,
     /// By ARN.
     pub(crate) tags: BTreeMap<String, BTreeMap<String, String>>,
     serial: u64,

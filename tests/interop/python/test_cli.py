@@ -206,5 +206,25 @@ def test_the_endpoint_may_come_from_the_environment(aws, fresh):
 
 
 def test_what_is_not_there_says_so(aws):
-    name, message = aws("iot", "list-certificates", fails=True)
+    name, message = aws("iot", "list-ca-certificates", fails=True)
     assert name == "NotImplemented" and message
+
+
+def test_the_steps_of_the_tutorials_before_a_job(aws, fresh, tmp_path):
+    thing, policy = fresh.name("thing"), fresh.name("policy")
+    aws("iot", "create-thing", "--thing-name", thing)
+    made = aws(
+        "iot", "create-keys-and-certificate", "--set-as-active", "--certificate-pem-outfile",
+        str(tmp_path / "device.pem.crt"), "--public-key-outfile", str(tmp_path / "public.pem.key"),
+        "--private-key-outfile", str(tmp_path / "private.pem.key"),
+    )  # fmt: skip
+    assert (tmp_path / "device.pem.crt").read_text() == made["certificatePem"]
+    assert "PRIVATE KEY" in (tmp_path / "private.pem.key").read_text()
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:*", "Resource": "*"}]}
+    (tmp_path / "policy.json").write_text(json.dumps(document))
+    aws("iot", "create-policy", "--policy-name", policy, "--policy-document", f"file://{tmp_path}/policy.json")
+    aws("iot", "attach-policy", "--policy-name", policy, "--target", made["certificateArn"])
+    aws("iot", "attach-thing-principal", "--thing-name", thing, "--principal", made["certificateArn"])
+    assert aws("iot", "list-thing-principals", "--thing-name", thing) == {"principals": [made["certificateArn"]]}
+    listed = aws("iot", "list-attached-policies", "--target", made["certificateArn"])["policies"]
+    assert [entry["policyName"] for entry in listed] == [policy]

@@ -67,7 +67,7 @@ pub(crate) async fn serve(
     let (stream, connect) = match open(socket, &acceptor, &mut buffer).await {
         Ok(Opened::Mqtt(stream, connect)) => (stream, connect),
         Ok(Opened::Https(stream)) => {
-            let caller = caller(policies.as_deref(), &stream, connection);
+            let caller = caller(policies.as_deref(), &stream, connection, &events).await;
             if https.send(Https { stream: Rewound::new(buffer, stream), caller }).await.is_err() {
                 tracing::debug!(connection = connection.0, "HTTP is no longer served");
             }
@@ -80,7 +80,7 @@ pub(crate) async fn serve(
         }
     };
     let client_id = Some(connect.client_id.as_str());
-    let permit = match policies.map(|policies| permit_of(&policies, &stream, client_id)).transpose() {
+    let permit = match permit_of(policies.as_deref(), &stream, client_id, &events).await {
         Ok(permit) => permit,
         Err(error) => {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
@@ -112,24 +112,40 @@ pub(crate) async fn serve(
     }
 }
 
-fn permit_of(
-    policies: &Path,
+/// What the holder of a certificate may do; `None`: everything. Of certificates that the service has given out the engine
+/// knows; those of `init` have their policies in a directory, if policies are on.
+async fn permit_of(
+    policies: Option<&Path>,
     stream: &TlsStream<TcpStream>,
     client_id: Option<&str>,
-) -> Result<Arc<Permit>, IdentityError> {
+    events: &mpsc::Sender<Event>,
+) -> Result<Option<Arc<Permit>>, IdentityError> {
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let certificate = certificates.first().ok_or(IdentityError::Nameless)?;
-    identity::permit(policies, certificate, client_id)
+    let certificate = certificates.first();
+    if let Some(id) = certificate.and_then(|certificate| identity::issued(certificate)) {
+        let (answer, outcome) = oneshot::channel();
+        let client_id = client_id.map(str::to_owned);
+        events
+            .send(Event::Judge { certificate: id, client_id, answer })
+            .await
+            .map_err(|_| IdentityError::Stopping)?;
+        return outcome.await.map_err(|_| IdentityError::Stopping)?.map(Some);
+    }
+    let Some(policies) = policies else { return Ok(None) };
+    identity::permit(policies, certificate.ok_or(IdentityError::Nameless)?, client_id).map(Some)
 }
 
 /// Who speaks HTTP. Somebody without a policy that can be judged is served like somebody who may do nothing.
-fn caller(policies: Option<&Path>, stream: &TlsStream<TcpStream>, connection: ConnectionId) -> Caller {
-    let permit = policies.map(|policies| {
-        permit_of(policies, stream, None).unwrap_or_else(|error| {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::warn!(connection = connection.0, cause, "A client may do nothing: {error}");
-            Arc::new(Permit::nothing())
-        })
+async fn caller(
+    policies: Option<&Path>,
+    stream: &TlsStream<TcpStream>,
+    connection: ConnectionId,
+    events: &mpsc::Sender<Event>,
+) -> Caller {
+    let permit = permit_of(policies, stream, None, events).await.unwrap_or_else(|error| {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::warn!(connection = connection.0, cause, "A client may do nothing: {error}");
+        Some(Arc::new(Permit::nothing()))
     });
     Caller { permit }
 }

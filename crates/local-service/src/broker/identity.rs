@@ -11,6 +11,7 @@ use std::sync::Arc;
 use jobs_protocol::ThingName;
 
 use super::policy::{Permit, Policy};
+use crate::pki::{ISSUED_NAME, certificate_id};
 
 /// Why a client is not let in.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,15 @@ pub(crate) enum IdentityError {
     Read { path: PathBuf, source: io::Error },
     #[error("{} is no policy that can be judged here", path.display())]
     Parse { path: PathBuf, source: serde_json::Error },
+    #[error("the certificate {id} is not ACTIVE, or not known")]
+    Inactive { id: String },
+    #[error("the service is stopping")]
+    Stopping,
+}
+
+/// The id of a certificate, if it is one that the service gives out: who holds it the Jobs service knows.
+pub(crate) fn issued(certificate: &[u8]) -> Option<String> {
+    (common_name(certificate)? == ISSUED_NAME).then(|| certificate_id(certificate))
 }
 
 /// What a certificate allows to a client of this id; `None`: over HTTPS, where there is no such id.

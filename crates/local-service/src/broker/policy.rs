@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use self::condition::{Comparison, Conditions, Key};
 use self::several::Several;
+use crate::pki::ISSUED_NAME;
 
 /// A policy document.
 #[derive(Debug, Clone, Deserialize)]
@@ -61,24 +62,32 @@ pub(crate) enum Deed<'a> {
     },
 }
 
-/// A policy as it holds for one connection: whose certificate, and which client id.
+/// Policies as they hold for one connection: whose certificate, and which client id.
 #[derive(Debug, Clone)]
 pub(crate) struct Permit {
-    policy: Policy,
-    thing: String,
+    policies: Vec<Policy>,
+    /// The thing of this connection: it is known by the client id, which must be its name, and over MQTT only.
+    thing: Option<String>,
+    common_name: String,
     /// `None`: HTTPS, which has none.
     client_id: Option<String>,
 }
 
 impl Permit {
+    /// For a certificate whose common name is that of its only thing.
     pub(crate) fn new(policy: Policy, thing: String, client_id: Option<String>) -> Self {
-        Self { policy, thing, client_id }
+        let own = client_id.clone().filter(|id| *id == thing);
+        Self { policies: vec![policy], thing: own, common_name: thing, client_id }
+    }
+
+    /// For a certificate that the service has given out; `thing`: the one of its things that has the client id as its name.
+    pub(crate) fn issued(policies: Vec<Policy>, thing: Option<String>, client_id: Option<String>) -> Self {
+        Self { policies, thing, common_name: ISSUED_NAME.to_owned(), client_id }
     }
 
     /// That of somebody who may do nothing.
     pub(crate) fn nothing() -> Self {
-        let statements = Several(Vec::new());
-        Self::new(Policy { _version: None, _id: None, statements }, String::new(), None)
+        Self { policies: Vec::new(), thing: None, common_name: String::new(), client_id: None }
     }
 
     /// Whether a statement allows it, and none denies it.
@@ -98,7 +107,7 @@ impl Permit {
         };
         let action = action.to_ascii_lowercase();
         let mut allowed = false;
-        for statement in &self.policy.statements.0 {
+        for statement in self.policies.iter().flat_map(|policy| &policy.statements.0) {
             let named = |pattern: &String| glob(&pieces(&pattern.to_ascii_lowercase()), &action);
             if statement.action.0.iter().any(named)
                 && statement.resource.0.iter().any(|pattern| self.covers(pattern, &resource))
@@ -113,18 +122,13 @@ impl Permit {
         allowed
     }
 
-    /// The thing of this connection: it is known by the client id, which must be its name, and over MQTT only.
-    fn thing_name(&self) -> Option<&String> {
-        Some(&self.thing).filter(|thing| self.client_id.as_ref() == Some(thing))
-    }
-
     /// The values of a condition key.
     fn known(&self, key: Key, deed: Deed<'_>) -> Vec<String> {
         match key {
             Key::ClientId => self.client_id.iter().cloned().collect(),
-            Key::ThingName => self.thing_name().into_iter().cloned().collect(),
-            Key::IsAttached => vec![self.thing_name().is_some().to_string()],
-            Key::CommonName => vec![self.thing.clone()],
+            Key::ThingName => self.thing.iter().cloned().collect(),
+            Key::IsAttached => vec![self.thing.is_some().to_string()],
+            Key::CommonName => vec![self.common_name.clone()],
             Key::ConnectAttributes => {
                 let Deed::Connect { persistent, will } = deed else { return Vec::new() };
                 let all = [(persistent, "PersistentConnect"), (will, "LastWill")];
@@ -167,8 +171,8 @@ impl Permit {
             filled.extend(pieces(before));
             let value = match name {
                 "iot:ClientId" => self.client_id.as_ref()?,
-                "iot:Connection.Thing.ThingName" => self.thing_name()?,
-                "iot:Certificate.Subject.CommonName" => &self.thing,
+                "iot:Connection.Thing.ThingName" => self.thing.as_ref()?,
+                "iot:Certificate.Subject.CommonName" => &self.common_name,
                 "*" | "?" | "$" => {
                     filled.extend(name.chars().map(Piece::Is));
                     rest = behind;

@@ -1,7 +1,7 @@
 //! The engine without sockets: what it sends, to whom and in which order.
 
 use serde_json::value::RawValue;
-use service_core::S3Object;
+use service_core::{Holder, S3Object};
 
 use super::*;
 use crate::broker::outlet::{MAX_WAITING, Outgoing, outlet};
@@ -121,6 +121,10 @@ impl JobsTap for Echo {
         ControlAnswer { outcome: Ok(params), publications: Vec::new() }
     }
 
+    fn holder(&self, _certificate: &str) -> Option<Holder> {
+        None
+    }
+
     fn may_fetch(&self, _object: &S3Object, _query: &str, _now: Millis) -> bool {
         false
     }
@@ -160,6 +164,7 @@ impl Desk {
             clock: Clock::real(),
             store,
             documents: Documents::default(),
+            authority: None,
         });
         let (sender, out) = outlet(queue);
         let (cutter, cut) = oneshot::channel();

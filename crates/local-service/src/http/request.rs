@@ -40,6 +40,12 @@ pub(crate) fn call(parts: &Parts, body: &[u8], plane: Option<Plane>) -> Result<C
     for (name, value) in members {
         params.insert(name.to_owned(), Value::String(value));
     }
+    // Who is attached or detached travels in a header; the older operations have another name for it.
+    for header in ["x-amzn-principal", "x-amzn-iot-principal"] {
+        if let Some(value) = parts.headers.get(header).and_then(|value| value.to_str().ok()) {
+            params.insert("principal".to_owned(), Value::String(value.to_owned()));
+        }
+    }
     Ok(Call { plane, operation, params: Value::Object(params) })
 }
 

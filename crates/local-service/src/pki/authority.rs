@@ -1,9 +1,10 @@
 //! A certificate authority and what it signs, in memory.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
+use sha2::{Digest, Sha256};
 
 /// Why a certificate could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -92,13 +93,33 @@ impl Authority {
         self.sign(CertificateParams::default(), thing, ExtendedKeyUsagePurpose::ClientAuth, validity)
     }
 
+    /// A certificate as CreateKeysAndCertificate gives out: it names no thing.
+    pub(crate) fn issue(&self) -> Result<Issued, PkiError> {
+        let usage = ExtendedKeyUsagePurpose::ClientAuth;
+        let (certificate, key) =
+            self.signed(CertificateParams::default(), ISSUED_NAME, usage, Validity::Long)?;
+        let identity = Identity { certificate: certificate.pem(), key: key.serialize_pem() };
+        Ok(Issued { id: certificate_id(certificate.der()), identity, public_key: key.public_key_pem() })
+    }
+
     fn sign(
+        &self,
+        params: CertificateParams,
+        name: &str,
+        usage: ExtendedKeyUsagePurpose,
+        validity: Validity,
+    ) -> Result<Identity, PkiError> {
+        let (certificate, key) = self.signed(params, name, usage, validity)?;
+        Ok(Identity { certificate: certificate.pem(), key: key.serialize_pem() })
+    }
+
+    fn signed(
         &self,
         mut params: CertificateParams,
         name: &str,
         usage: ExtendedKeyUsagePurpose,
         validity: Validity,
-    ) -> Result<Identity, PkiError> {
+    ) -> Result<(Certificate, KeyPair), PkiError> {
         params.distinguished_name = common_name(name);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![usage];
@@ -109,8 +130,26 @@ impl Authority {
         };
         let key = KeyPair::generate().map_err(PkiError::Sign)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(PkiError::Sign)?;
-        Ok(Identity { certificate: certificate.pem(), key: key.serialize_pem() })
+        Ok((certificate, key))
     }
+}
+
+/// The common name of every certificate of CreateKeysAndCertificate, as AWS has it.
+pub(crate) const ISSUED_NAME: &str = "AWS IoT Certificate";
+
+/// What CreateKeysAndCertificate gives out.
+#[derive(Debug)]
+pub(crate) struct Issued {
+    /// See [`certificate_id`].
+    pub(crate) id: String,
+    pub(crate) identity: Identity,
+    /// In PEM.
+    pub(crate) public_key: String,
+}
+
+/// The id of a certificate: the SHA-256 of its DER in lower-case hexadecimal digits.
+pub(crate) fn certificate_id(der: &[u8]) -> String {
+    Sha256::digest(der).iter().fold(String::new(), |id, byte| id + &format!("{byte:02x}"))
 }
 
 /// What the authority says of itself. The same every time, so that key and certificate are all that need be kept.

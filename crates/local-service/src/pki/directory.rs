@@ -88,6 +88,8 @@ pub enum InitError {
 #[derive(Debug)]
 pub(crate) struct ServerFiles {
     pub(crate) authority: String,
+    /// The authority's key, if it is there.
+    pub(crate) authority_key: Option<String>,
     pub(crate) certificate: String,
     pub(crate) key: String,
 }
@@ -157,10 +159,13 @@ pub(crate) fn things(directory: &Path) -> Result<Vec<ThingName>, InitError> {
     Ok(found)
 }
 
-/// Reads the server's certificate and key and the authority's certificate.
+/// Reads the certificates and keys of the server and the authority. Without the authority's key the service runs, and gives
+/// out no certificates.
 pub(crate) fn server_files(directory: &Path) -> Result<ServerFiles, InitError> {
     let read = |name: &str| on("read", &directory.join(name), fs::read_to_string);
-    Ok(ServerFiles { authority: read("ca.pem")?, certificate: read("server.pem")?, key: read("server.key")? })
+    let authority_key = fs::read_to_string(directory.join("ca.key")).ok();
+    let (authority, certificate) = (read("ca.pem")?, read("server.pem")?);
+    Ok(ServerFiles { authority, authority_key, certificate, key: read("server.key")? })
 }
 
 fn thing_in(home: &Path) -> Result<Option<ThingName>, InitError> {

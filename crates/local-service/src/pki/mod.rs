@@ -7,5 +7,6 @@ mod authority;
 mod directory;
 
 pub use authority::{Authority, Identity, PkiError, Validity};
+pub(crate) use authority::{ISSUED_NAME, certificate_id};
 pub use directory::{Found, InitError, InitOptions, Report, init};
 pub(crate) use directory::{server_files, things};

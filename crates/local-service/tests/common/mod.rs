@@ -31,6 +31,7 @@ pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
 pub(crate) struct Desk {
     pub(crate) running: Running,
     pub(crate) authority: Authority,
+    pub(crate) options: Options,
 }
 
 impl Desk {
@@ -40,12 +41,26 @@ impl Desk {
 
     /// With other options.
     pub(crate) async fn with(change: impl FnOnce(&mut Options)) -> Self {
+        Self::of(Authority::new().unwrap(), change).await
+    }
+
+    /// With the authority's key, so that certificates can be given out.
+    pub(crate) async fn able_to_sign(change: impl FnOnce(&mut Options)) -> Self {
         let authority = Authority::new().unwrap();
+        let key = authority.identity().key;
+        let able = |options: &mut Options| {
+            options.authority_key = Some(key);
+            change(options);
+        };
+        Self::of(authority, able).await
+    }
+
+    async fn of(authority: Authority, change: impl FnOnce(&mut Options)) -> Self {
         let server = authority.server(&["localhost", "127.0.0.1"], Validity::Long).unwrap();
         let things = ["t1", "t2"].map(|name| ThingName::try_from(name).unwrap()).to_vec();
         let mut options = Options::new(authority.certificate().to_owned(), server, things);
         change(&mut options);
-        Self { running: start(options).await.unwrap(), authority }
+        Self { running: start(options.clone()).await.unwrap(), authority, options }
     }
 
     pub(crate) fn device(&self) -> Identity {

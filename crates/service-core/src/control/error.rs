@@ -41,6 +41,10 @@ impl ControlError {
         Self::new("LimitExceededException", 410, message)
     }
 
+    pub(crate) fn delete_conflict(message: impl Into<String>) -> Self {
+        Self::new("DeleteConflictException", 409, message)
+    }
+
     /// Something of that name is there; the body names it.
     pub(crate) fn already_exists(kind: &str, id: &str, arn: String) -> Self {
         let mut error =

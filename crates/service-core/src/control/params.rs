@@ -144,13 +144,32 @@ pub(crate) fn page(
     list: &str,
     items: impl Iterator<Item = (String, Value)>,
 ) -> Result<Value, ControlError> {
-    let limit = params.number("maxResults")?.unwrap_or(250);
+    page_by(&TOKENS, params, list, items)
+}
+
+/// How an operation calls the size of a page, where it begins, and where the next one does.
+pub(crate) type Paging = [&'static str; 3];
+pub(crate) const TOKENS: Paging = ["maxResults", "nextToken", "nextToken"];
+/// The names that the older lists have.
+pub(crate) const MARKERS: Paging = ["pageSize", "marker", "nextMarker"];
+
+/// The same, for a list with other names.
+pub(crate) fn page_by(
+    [size, begin, next]: &Paging,
+    params: &Params,
+    list: &str,
+    items: impl Iterator<Item = (String, Value)>,
+) -> Result<Value, ControlError> {
+    let limit = params.number(size)?.unwrap_or(250);
     if !(1..=250).contains(&limit) {
-        return Err(wrong("maxResults", "from 1 to 250"));
+        return Err(wrong(size, "from 1 to 250"));
     }
-    let after = match params.text("nextToken")? {
+    let after = match params.text(begin)? {
         None | Some("") => None,
-        Some(token) => Some(key_of(list, token).ok_or_else(|| ControlError::invalid("Invalid nextToken."))?),
+        Some(token) => {
+            let key = key_of(list, token);
+            Some(key.ok_or_else(|| ControlError::invalid(format!("Invalid {begin}.")))?)
+        }
     };
     let mut rest = items.skip_while(|(key, _)| after.as_ref().is_some_and(|after| key <= after));
     let mut shown = Vec::new();
@@ -162,7 +181,7 @@ pub(crate) fn page(
     let mut body = Map::new();
     body.insert(list.to_owned(), shown.into());
     if let Some(key) = end.filter(|_| rest.next().is_some()) {
-        body.insert("nextToken".to_owned(), token_of(list, &key).into());
+        body.insert((*next).to_owned(), token_of(list, &key).into());
     }
     Ok(body.into())
 }

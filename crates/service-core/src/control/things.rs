@@ -151,6 +151,10 @@ pub(super) fn delete(turn: &mut Turn<'_>, params: Value) -> Result<Value, Contro
         if expected.is_some_and(|expected| expected != version) {
             return Err(other_version(&name));
         }
+        if turn.state.credentials.of_thing(&name).next().is_some() {
+            let message = format!("Thing {name} is still attached to one or more principals.");
+            return Err(ControlError::invalid(message));
+        }
         turn.state.registry.delete_thing(&name);
     }
     Ok(json!({}))

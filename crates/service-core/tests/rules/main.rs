@@ -5,6 +5,7 @@
 
 mod bench;
 mod control;
+mod credentials;
 mod device;
 mod documents;
 mod handout;
