@@ -40,6 +40,8 @@ pub(crate) enum Reaction {
     Done,
     /// The execution is over at the service, without us.
     Over,
+    /// The service does not know the execution, or a part of it does not.
+    Gone,
     /// The service must be asked what it believes.
     Doubt,
 }
@@ -112,7 +114,11 @@ impl Owed {
     pub(crate) fn rejected(&mut self, rejection: &Rejection, now: BootTime, dice: &mut Dice) -> Reaction {
         let state = rejection.execution_state.as_ref();
         match rejection.code {
-            ErrorCode::ResourceNotFound | ErrorCode::TerminalStateReached => Reaction::Over,
+            ErrorCode::ResourceNotFound => {
+                self.inquiry.postpone(now, dice);
+                Reaction::Gone
+            }
+            ErrorCode::TerminalStateReached => Reaction::Over,
             ErrorCode::VersionMismatch | ErrorCode::InvalidStateTransition => match state {
                 Some(state) if state.status.is_terminal() => {
                     if state.status == ExecutionStatus::from(self.status) {

@@ -209,9 +209,14 @@ impl Agent {
         let Some(owed) = owed else { return unasked(&format!("{job}/update/accepted"), token) };
         execution.version =
             reply.execution_state.as_ref().map_or_else(|| owed.version.next(), |state| state.version_number);
+        let reports_the_end = matches!(execution.phase, Phase::Reporting(_));
         execution.owed = None;
         self.doubt.outdated(now);
-        self.update_landed(now, out);
+        match &reply.execution_state {
+            // Taken, and over since: what is in the answer is what has become of it.
+            Some(state) if state.status.is_terminal() && !reports_the_end => self.over_at_service(now, out),
+            Some(_) | None => self.update_landed(now, out),
+        }
     }
 
     fn refused(&mut self, request: &RequestTopic, rejection: &Rejection, now: BootTime, out: &mut Effects) {
@@ -250,6 +255,10 @@ impl Agent {
                 unasked(&format!("{request}/rejected"), token);
             }
         }
+    }
+
+    fn runs_a_handler(&self) -> bool {
+        matches!(&self.work, Work::Busy(execution) if matches!(execution.phase, Phase::Running(_)))
     }
 
     /// Whether an answer has come for the second time that says that the execution in hand is gone. One alone may be
@@ -303,7 +312,9 @@ impl Agent {
                 self.recognise_finished(now);
             }
             Reaction::Doubt => self.doubt.restart_at(now),
-            Reaction::Over => self.over_at_service(now, out),
+            // No good handler is stopped on one word alone; where none runs, the ledger mends a mistake.
+            Reaction::Gone if self.runs_a_handler() && !self.is_confirmed(now) => {}
+            Reaction::Over | Reaction::Gone => self.over_at_service(now, out),
             Reaction::Done => {
                 if let Work::Busy(execution) = &mut self.work {
                     execution.owed = None;

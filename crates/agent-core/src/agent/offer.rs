@@ -54,9 +54,11 @@ impl Agent {
         // What was offered before a gap has been forgotten with the link.
         self.gap = false;
         let id = id_of(&offer);
-        // A notification, or an offer that has waited here, may be older than the list that was heard last.
-        if !fresh && self.pending.count() > 0 && !self.pending.lists(&id) {
-            debug!(job = %id, "Offered, and not in the list: asking the service");
+        // A notification, or an offer that has waited here, may be older than the list that was heard last. And nothing
+        // is refused for what a notification has left out.
+        let is_outdated = self.pending.count() > 0 && !self.pending.lists(&id);
+        if !fresh && (is_outdated || offer.job_document.is_none()) {
+            debug!(job = %id, is_outdated, "Offered, and not in the list or without a document: asking the service");
             self.next.due_at(now);
             return;
         }

@@ -393,11 +393,6 @@ fn a_document_that_cannot_be_run_is_rejected_from_queued_by_name_of_the_member()
         rejected_for(bench, member);
     }
     let mut bench = Bench::idle();
-    let mut without = offer(JOB, 1, &hello());
-    without.as_object_mut().expect("an object").remove("jobDocument");
-    bench.notify_next(&without);
-    rejected_for(bench, "document");
-    let mut bench = Bench::idle();
     let text = json!({"timestamp": 1, "execution": offer(JOB, 1, &json!("DEEP"))}).to_string();
     bench.hears_bytes("$aws/things/t1/jobs/notify-next", text.replace("\"DEEP\"", &deep).as_bytes());
     rejected_for(bench, "document");
@@ -454,4 +449,22 @@ fn an_inspection_that_nobody_waits_for_changes_nothing() {
     bench.inspected(None);
     bench.happens(Event::Inspected { execution: id_of("job-9"), refused: None });
     assert_eq!(bench.deeds(), [""; 0]);
+}
+
+#[test]
+fn a_notification_without_a_document_is_followed_by_a_question() {
+    let mut bare = offer(JOB, 1, &hello());
+    bare.as_object_mut().expect("an object").remove("jobDocument");
+    let asked = || {
+        let mut bench = Bench::idle();
+        bench.notify_next(&bare);
+        assert_eq!(bench.deeds(), ["ask $next"]);
+        bench
+    };
+    let mut bench = asked();
+    bench.accepts("$next/get", &json!({"execution": offer(JOB, 1, &hello())}));
+    assert_eq!(bench.deeds(), ["inspect job-1"]);
+    let mut bench = asked();
+    bench.accepts("$next/get", &json!({"execution": bare}));
+    rejected_for(bench, "document");
 }

@@ -221,6 +221,42 @@ fn what_is_over_before_it_was_started_is_dropped() {
     }
 }
 
+/// A part of the service that lags behind answers so.
+#[test]
+fn one_update_that_finds_no_execution_does_not_stop_a_good_handler() {
+    let running_and_not_found = || {
+        let mut bench = Bench::running_with(settings(), &steps(&[json!({}), json!({})]));
+        bench.ends(exited(0));
+        bench.rejects("job-1/update", "ResourceNotFound", None);
+        assert!(!bench.deeds().contains(&"stop job-1 1.1".to_owned()));
+        bench.passes(seconds(2));
+        assert!(bench.said().contains(&"ask job-1".to_owned()));
+        bench
+    };
+    let mut bench = running_and_not_found();
+    let mut known = offer(JOB, 2, &hello());
+    known["status"] = json!("IN_PROGRESS");
+    bench.accepts("job-1/get", &json!({"execution": known}));
+    bench.passes(HOUR);
+    assert!(!bench.deeds().contains(&"stop job-1 1.1".to_owned()));
+    let mut bench = running_and_not_found();
+    bench.rejects("job-1/get", "ResourceNotFound", None);
+    assert_eq!(bench.deeds(), ["stop job-1 1.1"]);
+}
+
+#[test]
+fn what_is_over_in_the_answer_to_an_update_is_not_started_or_gone_on_with() {
+    let mut bench = Bench::announcing(settings(), &hello());
+    bench.deeds();
+    bench.updated("CANCELED", 3);
+    assert_eq!(bench.deeds(), ["save dropped"]);
+    let mut bench = Bench::running_with(settings(), &steps(&[json!({}), json!({})]));
+    bench.ends(exited(0));
+    bench.deeds();
+    bench.updated("TIMED_OUT", 4);
+    assert_eq!(bench.deeds(), ["stop job-1 1.1"]);
+}
+
 #[test]
 fn a_mismatch_that_does_not_say_the_state_is_followed_by_a_question() {
     for code in ["VersionMismatch", "InvalidStateTransition"] {
