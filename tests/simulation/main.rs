@@ -214,6 +214,7 @@ fn stormy_world(seed: u64, telling: Telling) -> World {
         delay: [0, 50, 300][dice.between(0, 3) as usize],
         mute: [0, 0, 100][dice.between(0, 3) as usize],
         stale: [0, 0, 200][dice.between(0, 3) as usize],
+        refuse: [0, 0, 50, 300][dice.between(0, 4) as usize],
         crash: [0, 0, 10, 60][dice.between(0, 4) as usize],
         reboots: [0, 200, 500][dice.between(0, 3) as usize],
     };
@@ -225,7 +226,7 @@ fn stormy_world(seed: u64, telling: Telling) -> World {
             0 => None,
             n => Some(jobs[dice.between(0, n as u64) as usize].clone()),
         };
-        match dice.between(0, 20) {
+        match dice.between(0, 22) {
             0..6 => jobs.push(world.create_job()),
             6 => world.cut_link(),
             7 => world.crash(),
@@ -257,6 +258,8 @@ fn stormy_world(seed: u64, telling: Telling) -> World {
             13 => world.passes(dice.between(1_000, 2 * 3_600_000)),
             14 if dice.per_mille(200) => world.lose_journal(),
             15 if dice.per_mille(300) => world.sleeps(dice.between(1_000, 4 * 3_600_000)),
+            16 if dice.per_mille(300) => world.is_overloaded(dice.between(1_000, 3_600_000)),
+            17 if dice.per_mille(300) => world.is_taken_over(dice.between(2, 12)),
             _ => world.passes(dice.between(1, 120_000)),
         }
     }

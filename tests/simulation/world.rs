@@ -24,6 +24,12 @@ const MINUTE: u64 = 60 * SECOND;
 /// The agent's own rate for what handlers say.
 const PROGRESS_INTERVAL: u64 = 30 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+/// What the document of a step with less time than the others says.
+const SHORT_STEP: u64 = MINUTE;
+/// A handler is stopped when no more than this is left of the service's own timer: a minute as its margin, the grace
+/// period, and seconds that were cut off.
+const STOPPED_BEFORE: i64 = 75;
 /// The local limit of a step in this world.
 const STEP_LIMIT: u64 = HOUR;
 /// For so long a change may be unknown to the part of the service that answers a read.
@@ -49,8 +55,10 @@ pub(crate) struct Weather {
     pub(crate) delay: u64,
     /// Notifications that are never sent.
     pub(crate) mute: u64,
-    /// Reads that are answered by a replica which lags behind.
+    /// Reads that are answered by a replica which lags behind, and updates that it refuses.
     pub(crate) stale: u64,
+    /// Requests that are refused for reasons of the service's own.
+    pub(crate) refuse: u64,
     /// Per effect: the agent is gone before it.
     pub(crate) crash: u64,
     /// Jobs that have the machine restarted.
@@ -58,7 +66,7 @@ pub(crate) struct Weather {
 }
 
 pub(crate) const CALM: Weather =
-    Weather { lose: 0, repeat: 0, delay: 0, mute: 0, stale: 0, crash: 0, reboots: 0 };
+    Weather { lose: 0, repeat: 0, delay: 0, mute: 0, stale: 0, refuse: 0, crash: 0, reboots: 0 };
 
 /// How much of a world's story is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +111,8 @@ pub(crate) struct World {
     pub(crate) service: Service,
     /// The service before its last change, and when that was.
     replica: (Service, u64),
+    /// Until then it refuses everything.
+    overloaded_until: u64,
     agent: Option<Agent>,
     /// Counts the lives of the agent: news for an earlier one reach nobody.
     life: u64,
@@ -122,6 +132,8 @@ pub(crate) struct World {
     heard_of: BTreeSet<(String, i64)>,
     /// What the agent has decided, as saved.
     decided: BTreeMap<ExecutionId, Verdict>,
+    /// When the local limit of each run is over.
+    limits: BTreeMap<RunId, u64>,
     /// When an update with what a handler says was first sent in this life of the agent, and its token.
     told: (u64, String),
     /// When the agent has last told the service something of a job.
@@ -145,6 +157,7 @@ impl World {
             crashes: 0,
             cut_writes: 0,
             replica: (service.clone(), START),
+            overloaded_until: START,
             service,
             agent: None,
             life: 0,
@@ -159,6 +172,7 @@ impl World {
             agreed: BTreeSet::new(),
             heard_of: BTreeSet::new(),
             decided: BTreeMap::new(),
+            limits: BTreeMap::new(),
             told: (0, String::new()),
             spoken_of: BTreeMap::new(),
             work_at: (0, 0),
@@ -202,7 +216,12 @@ impl World {
             Some("tolerant") => json!({"operation": "h", "allowStdErr": 1}),
             Some(kind @ ("steps" | "plug")) => {
                 let second = if kind == "plug" { kind } else { "h" };
-                json!({"version": "1.0", "steps": [step("h"), step(second), step("h")], "finalStep": step("h")})
+                let mut steps = [step("h"), step(second), step("h")];
+                if self.dice.per_mille(400) {
+                    let short = self.dice.between(0, 3) as usize;
+                    steps[short]["action"]["timeoutSeconds"] = json!(SHORT_STEP / SECOND);
+                }
+                json!({"version": "1.0", "steps": steps, "finalStep": step("h")})
             }
             // Asks for a reboot; reboots the machine itself and is then done, or is then run again.
             Some(kind @ ("reboot" | "again")) => json!({"operation": kind}),
@@ -240,8 +259,29 @@ impl World {
             self.link += 1;
             self.event(Event::LinkDown);
         }
-        let wait = self.dice.between(SECOND, 5 * MINUTE);
+        let wait = match self.dice.between(0, 20) {
+            0 => self.dice.between(HOUR, 3 * DAY),
+            1..4 => self.dice.between(5 * MINUTE, HOUR),
+            _ => self.dice.between(SECOND, 5 * MINUTE),
+        };
         self.later(wait, Coming::LinkUp { life: self.life });
+    }
+
+    /// Another client with the same name takes the connection, and the agent takes it back, again and again.
+    pub(crate) fn is_taken_over(&mut self, times: u64) {
+        for _ in 0..times {
+            self.cut_link();
+            let wait = self.dice.between(100, 20 * SECOND);
+            self.later(wait, Coming::LinkUp { life: self.life });
+            let until_next = self.dice.between(wait, wait + 20 * SECOND);
+            self.passes(until_next);
+        }
+    }
+
+    /// The service has too much to do, and refuses everything for so long.
+    pub(crate) fn is_overloaded(&mut self, millis: u64) {
+        self.tell(|| format!("the service refuses everything for {} s", millis / SECOND));
+        self.overloaded_until = self.now + millis;
     }
 
     /// The agent is killed; handlers go on with their keepers.
@@ -478,7 +518,18 @@ impl World {
 
     fn service_hears(&mut self, link: u64, topic: &str, payload: &[u8]) {
         self.tell(|| format!("  service hears {topic} {}", String::from_utf8_lossy(payload)));
+        if self.now < self.overloaded_until || self.dice.per_mille(self.weather.refuse) {
+            return self.service_refuses(link, topic, payload);
+        }
         let reads = topic.ends_with("/get");
+        if !reads && self.now < self.replica.1 + LAG && self.dice.per_mille(self.weather.stale) {
+            // It does not take the update, but it may refuse it.
+            let answer = self.replica.0.clone().device_message(topic, payload, EpochMillis(self.now));
+            if let Some(refusal) = answer.reply.filter(|reply| reply.topic.ends_with("/rejected")) {
+                self.tell(|| "  (a lagging replica refuses it)".to_owned());
+                return self.send_over(link, &refusal.topic, &refusal.payload);
+            }
+        }
         let stale = reads && self.now < self.replica.1 + LAG && self.dice.per_mille(self.weather.stale);
         // A copy is asked: time must not pass for the replica itself.
         let answer = if stale {
@@ -497,6 +548,15 @@ impl World {
         for message in answer.publications {
             self.send(&message);
         }
+    }
+
+    fn service_refuses(&mut self, link: u64, topic: &str, payload: &[u8]) {
+        let codes = ["RequestThrottled", "RequestThrottled", "InternalError", "SomethingNew"];
+        let code = codes[self.dice.between(0, 4) as usize];
+        self.tell(|| format!("  (refused: {code})"));
+        let request: Value = serde_json::from_slice(payload).expect("the agent speaks JSON");
+        let refusal = json!({"clientToken": request["clientToken"], "timestamp": 1, "code": code, "message": ""});
+        self.send_over(link, &format!("{topic}/rejected"), refusal.to_string().as_bytes());
     }
 
     /// What a part of the service that lags behind will say from now on.
@@ -638,6 +698,7 @@ impl World {
             }
             Effect::Stop { run } => {
                 self.tell(|| format!("stop {run}"));
+                self.assert_may_be_stopped(&run);
                 if self.handlers.begins_to_stop(&run) {
                     let killed = self.dice.per_mille(300);
                     let wait = self.dice.between(1, 10 * SECOND);
@@ -680,8 +741,11 @@ impl World {
         assert!(others.is_empty(), "two handlers at once: {others:?} and {run}\n{}", self.story());
         self.assert_agreed(run);
         self.handlers.start(run, self.boots);
-        let hangs = self.dice.per_mille(100);
-        let ends = if hangs { STEP_LIMIT } else { self.dice.between(0, 10 * MINUTE) };
+        let limit = step.time_limit.as_millis() as u64;
+        assert!([SHORT_STEP, STEP_LIMIT].contains(&limit), "{limit} ms");
+        self.limits.insert(run.clone(), self.now + limit);
+        let ends = if self.dice.per_mille(100) { limit } else { self.dice.between(0, 10 * MINUTE) };
+        let (ends, hangs) = (ends.min(limit), ends >= limit);
         let usual = [0, 0, 0, 0, 0, 1, 2, 3][self.dice.between(0, 8) as usize];
         let kind = match &step.step.action {
             _ if hangs => 4,
@@ -723,6 +787,29 @@ impl World {
                 }
             }
         }
+    }
+
+    /// A handler is stopped when its execution is over at the service, or will be soon. What lags behind may say so
+    /// wrongly, and what wakes up may find its time over.
+    fn assert_may_be_stopped(&mut self, run: &RunId) {
+        if self.weather.stale > 0 || self.limits.get(run).is_none_or(|limit| self.now >= *limit) {
+            return;
+        }
+        let params = json!({"jobId": run.execution.job, "thingName": THING});
+        let described = self.service.control("DescribeJobExecution", params, EpochMillis(self.now)).result;
+        let Ok(Value::Object(described)) = described.map(|mut described| described["execution"].take()) else {
+            return;
+        };
+        let same = described["queuedAt"].as_f64().is_some_and(|at| at as i64 == run.execution.queued_at.0);
+        if !same || described["status"] != "IN_PROGRESS" {
+            return;
+        }
+        let left = described.get("approximateSecondsBeforeTimedOut").and_then(Value::as_i64);
+        assert!(
+            left.is_some_and(|left| left <= STOPPED_BEFORE),
+            "never in the way: {run} is stopped, and {left:?} s are left\n{}",
+            self.story()
+        );
     }
 
     /// Whatever has become of it since: the service has agreed that this execution is in progress. Only if its name
