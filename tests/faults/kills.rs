@@ -2,9 +2,14 @@
 //! queue. The handlers count their runs in a file. No execution is lost, none runs twice, none beside another, every
 //! one ends, and only the loss of its keeper may cost a handler its true report.
 //!
-//! `FLEETHAND_KILLS=n` asks for so many kills instead of the few of an ordinary test run, `FLEETHAND_KILLS_SEED=n` for
-//! another choice of moments and victims. A broken promise prints the seed and the story of its board.
+//! The same once more on a link that fails in every way, with a service that loses, repeats, delays and refuses messages:
+//! then a job takes its time, and still all of that holds.
+//!
+//! `FLEETHAND_KILLS=n` and `FLEETHAND_MIXES=n` ask for so many blows instead of the few of an ordinary test run,
+//! `FLEETHAND_KILLS_SEED=n` and `FLEETHAND_MIXES_SEED=n` for another choice of moments and victims. A broken promise
+//! prints the seed and the story of its board.
 
+mod blow;
 mod history;
 mod job;
 
@@ -13,16 +18,24 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use testkit::{Board, Daemon, Desk, eventually, figure};
+use serde_json::json;
+use testkit::{Board, Daemon, Desk, Proxy, eventually, figure};
 
 use crate::board::{keepers, lines};
 use crate::dice::Dice;
 use crate::{number, start};
+use blow::{Blow, Outage, disturbances};
 use history::{History, NOTES};
 use job::{Job, Kind};
 
 /// Kills in an ordinary test run.
 const KILLS: u64 = 40;
+
+/// Kills and faults of the link in an ordinary test run.
+const MIXES: u64 = 24;
+
+/// So long a blow on a board behind a bad link waits for its moment: nothing may happen there for long.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 /// Boards that are tormented side by side.
 const BOARDS: u64 = 4;
@@ -49,19 +62,22 @@ fn whatever_is_killed_no_execution_is_lost_none_runs_twice_and_every_one_ends() 
     figure("kills of the daemon or its keeper", kills);
 }
 
-/// What is done to a board.
-#[derive(Debug, Clone, Copy)]
-enum Blow {
-    /// The daemon is killed and started again.
-    Daemon,
-    /// The same, and the new one is killed too before it has got far.
-    DaemonTwice,
-    /// The daemon is asked to end and started again, as in an upgrade.
-    Restart,
-    /// The keeper of the running handler is killed.
-    Keeper,
-    /// Keeper and daemon, in this order.
-    Both,
+#[test]
+fn whatever_is_killed_behind_whatever_link_no_execution_is_lost_none_runs_twice_and_every_one_ends() {
+    let (mixes, seed) = (number("FLEETHAND_MIXES", MIXES), number("FLEETHAND_MIXES_SEED", 1));
+    thread::scope(|scope| {
+        for board in 0..BOARDS {
+            let blows = mixes / BOARDS + u64::from(board < mixes % BOARDS);
+            let seed_of_board = seed.wrapping_mul(BOARDS) + board;
+            scope.spawn(move || {
+                let thing = format!("far-{board}");
+                let desk = Desk::start(&[&thing]);
+                desk.set_faults(disturbances(seed_of_board));
+                Torment::new(&desk, &thing, seed, Dice::new(seed_of_board)).behind_a_link().run(blows);
+            });
+        }
+    });
+    figure("kills and faults of the link in random order", mixes);
 }
 
 /// When it is done.
@@ -78,6 +94,8 @@ struct Torment<'a> {
     desk: &'a Desk,
     thing: &'a str,
     board: Board,
+    /// What can fail between the board and the service.
+    proxy: Option<Proxy>,
     dice: Dice,
     jobs: Vec<Job>,
     /// Runs whose keeper was killed, by their names.
@@ -92,7 +110,17 @@ impl<'a> Torment<'a> {
         let board = Board::new(desk, thing);
         job::install_handlers(&board);
         let (jobs, orphaned, story) = (Vec::new(), Vec::new(), Vec::new());
-        Self { desk, thing, board, dice, jobs, orphaned, seed, begin: Instant::now(), story }
+        let proxy = None;
+        Self { desk, thing, board, proxy, dice, jobs, orphaned, seed, begin: Instant::now(), story }
+    }
+
+    fn behind_a_link(mut self) -> Self {
+        let proxy = Proxy::to(self.desk);
+        self.board.configure("", "port", json!(proxy.port()));
+        // A connection that has died without a word is noticed within this time.
+        self.board.configure("", "keep-alive-seconds", json!(2));
+        self.proxy = Some(proxy);
+        self
     }
 
     fn run(mut self, blows: u64) {
@@ -104,6 +132,12 @@ impl<'a> Torment<'a> {
             let blow = self.blow();
             self.note(&format!("{blow:?}, {moment:?}"));
             daemon = self.strike(blow, daemon);
+        }
+        if let Some(proxy) = &self.proxy {
+            Outage::Healed.befall(proxy);
+            self.desk.set_faults(json!({ "rules": [] }));
+            // Its next attempt to connect may be minutes away.
+            daemon = self.strike(Blow::Daemon, daemon);
         }
         for job in 0..self.jobs.len() {
             let what = format!("the end of {}", self.jobs[job].id);
@@ -147,13 +181,10 @@ impl<'a> Torment<'a> {
     }
 
     fn blow(&mut self) -> Blow {
-        match self.dice.between(0, 100) {
-            0..50 => Blow::Daemon,
-            50..60 => Blow::DaemonTwice,
-            60..75 => Blow::Restart,
-            75..88 => Blow::Keeper,
-            _ => Blow::Both,
+        if self.proxy.is_some() && self.dice.per_mille(600) {
+            return Blow::Link(Outage::any(&mut self.dice));
         }
+        Blow::any(&mut self.dice)
     }
 
     /// Lets the moment come; in the meantime the operator does what the jobs need.
@@ -169,7 +200,10 @@ impl<'a> Torment<'a> {
                 let come = match moment {
                     Moment::After(pause) => from.elapsed() >= pause,
                     // All that is left may be jobs that never run.
-                    Moment::Note => noted() > before || self.all_over(),
+                    Moment::Note => {
+                        let waited = self.proxy.is_some() && from.elapsed() >= LONGEST_WAIT;
+                        noted() > before || waited || self.all_over()
+                    }
                 };
                 come.then_some(())
             },
@@ -210,6 +244,12 @@ impl<'a> Torment<'a> {
             }
             Blow::Keeper => {
                 self.kill_keepers();
+                return daemon;
+            }
+            Blow::Link(outage) => {
+                if let Some(proxy) = &self.proxy {
+                    outage.befall(proxy);
+                }
                 return daemon;
             }
             Blow::Both => {

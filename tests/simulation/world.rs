@@ -555,7 +555,8 @@ impl World {
         let code = codes[self.dice.between(0, 4) as usize];
         self.tell(|| format!("  (refused: {code})"));
         let request: Value = serde_json::from_slice(payload).expect("the agent speaks JSON");
-        let refusal = json!({"clientToken": request["clientToken"], "timestamp": 1, "code": code, "message": ""});
+        let refusal =
+            json!({"clientToken": request["clientToken"], "timestamp": 1, "code": code, "message": ""});
         self.send_over(link, &format!("{topic}/rejected"), refusal.to_string().as_bytes());
     }
 
@@ -797,7 +798,8 @@ impl World {
         }
         let params = json!({"jobId": run.execution.job, "thingName": THING});
         let described = self.service.control("DescribeJobExecution", params, EpochMillis(self.now)).result;
-        let Ok(Value::Object(described)) = described.map(|mut described| described["execution"].take()) else {
+        let Ok(Value::Object(described)) = described.map(|mut described| described["execution"].take())
+        else {
             return;
         };
         let same = described["queuedAt"].as_f64().is_some_and(|at| at as i64 == run.execution.queued_at.0);

@@ -22,7 +22,10 @@ pub(crate) struct Extent {
     /// Kills of the real daemon or its keeper.
     #[arg(long, default_value_t = 500)]
     kills: u64,
-    /// Another choice of moments and victims for them.
+    /// Kills and faults of the link in random order.
+    #[arg(long, default_value_t = 200)]
+    mixes: u64,
+    /// Another choice of moments and victims for both.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Damage the last record of the journal at every byte instead of a few.
@@ -92,6 +95,8 @@ fn test(arguments: &[&str], extent: &Extent, figures: &Path) -> Result<Duration,
         .env("FLEETHAND_WORLDS", extent.worlds.to_string())
         .env("FLEETHAND_KILLS", extent.kills.to_string())
         .env("FLEETHAND_KILLS_SEED", extent.seed.to_string())
+        .env("FLEETHAND_MIXES", extent.mixes.to_string())
+        .env("FLEETHAND_MIXES_SEED", extent.seed.to_string())
         .env("FLEETHAND_EVERY_BYTE", u8::from(extent.every_byte).to_string());
     if extent.no_skips {
         command.env("FLEETHAND_NO_SKIPS", "1");
