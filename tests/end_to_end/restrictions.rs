@@ -112,6 +112,24 @@ fn the_first_argument_is_the_user_where_the_form_and_the_operator_say_so() {
     }
 }
 
+#[test]
+fn commands_are_found_by_the_path_that_the_operator_gives_to_handlers() {
+    let desk = desk();
+    let mut board = Board::new(&desk, THING);
+    // Any directory will do that nobody else can write.
+    board.handler("tool", "#!/bin/sh\necho \"tool $1\"\n");
+    let directory = board.handler_path("tool").parent().expect("it lies in a directory").to_owned();
+    board.configure("jobs", "environment", json!({ "PATH": directory }));
+    let _daemon = start(&board);
+    desk.create_job(THING, "j", &steps(&[command("tool,one"), command("true")]));
+    let execution = desk.wait_until_over(THING, "j");
+    assert_eq!(
+        (execution.status.as_str(), execution.detail("stdout")),
+        ("SUCCEEDED", "tool one\n"),
+        "{execution:?}"
+    );
+}
+
 /// What a handler finds in its environment, by a document of two steps.
 #[test]
 fn a_handler_finds_what_it_is_run_for_and_nothing_else() {

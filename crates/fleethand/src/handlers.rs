@@ -74,6 +74,11 @@ impl Handlers {
         let directory = state.join(RUN_DIRECTORY);
         let mut settings = Settings::new(jobs.handler_directory.clone(), directory.clone());
         settings.allowed = jobs.allowed.clone();
+        // Who sets PATH for the handlers expects that commands are found there as well.
+        if let Some(path) = jobs.environment.get("PATH") {
+            let usual = std::mem::take(&mut settings.search_path);
+            settings.search_path = std::env::split_paths(path).chain(usual).collect();
+        }
         let runner = Runner::new(settings)?;
         let left = runner.labels().map_err(|source| OpenError::Directory { path: directory, source })?;
         Ok(Self {
