@@ -226,7 +226,11 @@ fn at_home(path: &Path, surroundings: &Surroundings) -> PathBuf {
 
 /// The text of a file, read no further than the limit.
 fn text_of(path: &Path) -> Result<String, ConfigError> {
-    let failed = |source| ConfigError::Read { path: path.to_owned(), source };
+    let failed = |source: io::Error| {
+        let text = source.kind() == io::ErrorKind::InvalidData;
+        let source = if text { io::Error::new(source.kind(), "its text is not UTF-8") } else { source };
+        ConfigError::Read { path: path.to_owned(), source }
+    };
     let mut text = String::new();
     let read = File::open(path).and_then(|file| file.take(LONGEST_FILE + 1).read_to_string(&mut text));
     if read.map_err(failed)? as u64 > LONGEST_FILE {

@@ -145,8 +145,8 @@ fn values_of_a_wrong_type_come_all_at_once_and_are_not_missed_as_well() {
     assert_eq!(
         errors,
         [
-            "cert: is an array, wanted a string; put it in double quotes",
-            "endpoint: is 5, wanted a string; put it in double quotes",
+            "cert: is an array, wanted a string; write a string, in double quotes",
+            "endpoint: is 5, wanted a string; write a string, in double quotes",
             "jobs.enabled: is a string, wanted true or false; write true or false, without quotes",
             "jobs.handlers: is 1, wanted an object; write its keys in braces: {\"key\": …}",
             "port: is a string, wanted a whole number; write a whole number, without quotes",

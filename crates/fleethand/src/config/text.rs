@@ -72,7 +72,7 @@ impl Wanted {
     /// How it is written in a file.
     pub(crate) fn mend(self) -> &'static str {
         match self {
-            Self::Text => "put it in double quotes",
+            Self::Text => "write a string, in double quotes",
             Self::Switch => "write true or false, without quotes",
             Self::Number => "write a whole number, without quotes",
             Self::List => "write it in brackets, with quotes: [\"one\", \"two\"]",
@@ -122,7 +122,7 @@ pub(crate) fn parse(text: &str) -> Result<Tracked, TextError> {
 
 /// Takes a tree for a configuration.
 pub(super) fn typed(mut tree: Value) -> Tracked {
-    let mut mistyped = Vec::new();
+    let mut mistyped = lists_for_sections(&mut tree);
     loop {
         let mut unknown = Vec::new();
         let mut note = |path: serde_ignored::Path<'_>| unknown.extend(unasked(&path));
@@ -147,6 +147,31 @@ pub(super) fn typed(mut tree: Value) -> Tracked {
         });
     }
 }
+
+/// Takes out the lists that stand where a section should: by its own rules `serde` would take their items for the
+/// section's keys in the order of the source.
+fn lists_for_sections(tree: &mut Value) -> Vec<Mistyped> {
+    let policies = tree.pointer("/jobs/handlers").and_then(Value::as_object);
+    let policies = policies.into_iter().flat_map(Map::keys).map(|name| vec!["jobs", "handlers", name]);
+    let sections = SECTIONS.iter().map(|section| section.split('.').collect()).chain(policies);
+    let keys: Vec<Vec<String>> = sections
+        .filter(|keys: &Vec<&str>| {
+            let value = keys.iter().try_fold(&*tree, |section, name| section.get(name));
+            value.is_some_and(Value::is_array)
+        })
+        .map(|keys| keys.into_iter().map(str::to_owned).collect())
+        .collect();
+    keys.into_iter()
+        .filter_map(|keys| {
+            let taken = take(tree, &keys)?;
+            Some(Mistyped { key: keys.join("."), found: found(&taken), wanted: Wanted::Section })
+        })
+        .collect()
+}
+
+/// The sections whose keys are known; those of features that are not here may be anything.
+const SECTIONS: [&str; 5] =
+    ["logging", "jobs", "runtime-config", "jobs.default-allow-std-err", "jobs.user-argument"];
 
 /// Removes a member from the tree.
 fn take(tree: &mut Value, key: &[String]) -> Option<Value> {
@@ -334,6 +359,15 @@ mod tests {
         let value = parse(text).unwrap().value;
         assert_eq!(value.cert.as_deref(), Some("/c"));
         assert_eq!(value.jobs.on_stop.as_deref(), Some("keep"));
+    }
+
+    #[test]
+    fn a_list_is_no_section() {
+        let told = mistyped(
+            r#"{"logging": ["DEBUG"], "jobs": {"user-argument": [true], "handlers": {"a.b": ["rerun"], "c": {}}}}"#,
+        );
+        let of = |key: &str| (key.to_owned(), "an array".to_owned(), Wanted::Section);
+        assert_eq!(told, [of("logging"), of("jobs.user-argument"), of("jobs.handlers.a.b")]);
     }
 
     #[test]
