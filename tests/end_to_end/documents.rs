@@ -129,6 +129,59 @@ fn steps_are_run_in_order_and_an_ignored_failure_and_the_final_step_are_told() {
     assert_eq!(execution.detail("reason"), "Step 2 of 2 (work) killed by signal: 11 (SIGSEGV)");
 }
 
+/// A package that is installed and then used is what several steps are for.
+#[test]
+fn a_program_that_an_earlier_step_puts_there_is_found_when_its_step_begins() {
+    let step = |kind: &str, input: Value, ignored: bool| {
+        let action = json!({ "name": kind, "type": kind, "input": input, "ignoreStepFailure": ignored });
+        json!({ "action": action })
+    };
+    let make = step("runHandler", json!({ "handler": "make.sh", "path": "default" }), false);
+    let result = |steps: &dyn Fn(&str) -> Vec<Value>| {
+        let desk = desk();
+        let board = Board::new(&desk, THING);
+        let place = board.path().join("made");
+        let place = place.to_str().expect("a path of ours is text");
+        let script = format!(
+            "#!/bin/sh\nmkdir {place} && cd {place}\nprintf '#!/bin/sh\\necho tool\\n' >tool\nchmod 755 tool\n"
+        );
+        board.handler("make.sh", &script);
+        let _daemon = start(&board);
+        let document = json!({ "version": "1.0", "includeStdOut": true, "steps": steps(place) });
+        desk.create_job(THING, "j", &document.to_string());
+        let execution = desk.wait_until_over(THING, "j");
+        (
+            execution.status.clone(),
+            execution.detail("reason").to_owned(),
+            execution.detail("stdout").to_owned(),
+        )
+    };
+    let tool = |place: &str| json!({ "command": format!("{place}/tool") });
+    let handler = |place: &str| json!({ "handler": "tool", "path": place });
+    let (status, reason, stdout) = result(&|place| {
+        vec![make.clone(), step("runCommand", tool(place), false), step("runHandler", handler(place), false)]
+    });
+    assert_eq!((status.as_str(), stdout.as_str()), ("SUCCEEDED", "tool\ntool\n"), "{reason}");
+
+    // Not there in time: the job ends at that step.
+    let absent = |place: &str| json!({ "command": format!("{place}/other") });
+    let (status, reason, _) = result(&|place| vec![make.clone(), step("runCommand", absent(place), false)]);
+    assert_eq!(status, "FAILED");
+    assert!(reason.starts_with("Step 2 of 2 (runCommand)") && reason.contains("was not found"), "{reason}");
+
+    // Nothing can put the first one's there, unless it need not be there at all.
+    let (status, reason, _) = result(&|place| vec![step("runCommand", tool(place), false), make.clone()]);
+    assert_eq!(status, "REJECTED", "{reason}");
+    let (status, reason, _) = result(&|place| vec![step("runCommand", tool(place), true), make.clone()]);
+    assert_eq!(status, "SUCCEEDED", "{reason}");
+    assert!(reason.contains("ignored: Step 1 of 2 (runCommand)"), "{reason}");
+
+    // Handlers of the handler directory are there or not.
+    let later = json!({ "handler": "later.sh", "path": "default" });
+    let (status, reason, _) = result(&|_| vec![make.clone(), step("runHandler", later.clone(), true)]);
+    assert_eq!(status, "REJECTED", "{reason}");
+}
+
 /// R14 of the Device Client: there nobody looks at them.
 #[test]
 fn conditions_are_held_against_built_in_facts_and_those_of_the_operator() {

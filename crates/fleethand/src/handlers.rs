@@ -25,7 +25,7 @@ pub(crate) use faults::faults;
 use held::{Happened, Held};
 use leftovers::Leftovers;
 use orphans::Orphans;
-use words::{bare, looked_at, not_started, outcome_of, refused, request, told};
+use words::{bare, looked_at, may_come_yet, not_started, outcome_of, refused, request, told};
 
 /// The first argument of the process that holds a handler.
 const KEEPER: &str = "keeper";
@@ -147,7 +147,9 @@ impl Handlers {
     pub(crate) fn inspect(&self, steps: &[Step]) -> Option<Refused> {
         (0..).zip(steps).find_map(|(number, step)| {
             let refusal = self.runner.check(&looked_at(step)).err()?;
-            Some(Refused { step: number, reason: refused(&refusal) })
+            let in_time = number > 0 || step.ignore_step_failure;
+            let refused = || Refused { step: number, reason: refused(&refusal) };
+            (!(in_time && may_come_yet(step, &refusal))).then(refused)
         })
     }
 

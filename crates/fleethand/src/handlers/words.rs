@@ -67,6 +67,17 @@ pub(super) fn refused(refusal: &Refusal) -> String {
     format!("{refusal} (jobs.{key} in the agent's configuration)")
 }
 
+/// Whether what is not there now may be there when the step begins: an earlier step installs a package, or puts a file
+/// somewhere. Handlers of the handler directory are the operator's, and users are no work of jobs: they are there or not.
+pub(super) fn may_come_yet(step: &Step, refusal: &Refusal) -> bool {
+    let absent = matches!(refusal, Refusal::NotFound { .. } | Refusal::NoDirectory { .. });
+    absent
+        && match &step.action {
+            Action::RunCommand { .. } => true,
+            Action::RunHandler { path, .. } => matches!(path, HandlerPath::Directory(_)),
+        }
+}
+
 /// Why a run was not started.
 pub(super) fn not_started(error: &StartError) -> String {
     match error {
