@@ -4,6 +4,7 @@
 //! agreed to; one execution at a time; what the service says of an execution is asked again before it is believed to
 //! be over.
 
+mod ignored;
 mod intake;
 mod offer;
 mod progress;
@@ -27,6 +28,7 @@ use crate::outbox::Owed;
 use crate::pending::Pending;
 use crate::verdict::{Ended, step_at};
 use crate::{BootId, BootTime, Effect, Event, ExecutionId, OnStop, RunId, Settings};
+use ignored::Ignored;
 use progress::News;
 use reboot::Rebooting;
 
@@ -64,6 +66,8 @@ pub struct Agent {
     next_news_at: Option<BootTime>,
     /// And logged no earlier, at the level that all see.
     next_line_at: Option<BootTime>,
+    /// Of messages that nothing is done for.
+    ignored: Ignored,
     pending: Pending,
     /// `$next/get`.
     next: Inquiry,
@@ -171,6 +175,7 @@ impl Agent {
             leaving: None,
             next_news_at: None,
             next_line_at: None,
+            ignored: Ignored::default(),
             pending: Pending::default(),
             next: Inquiry::default(),
             list: Inquiry::default(),

@@ -4,7 +4,7 @@ use jobs_protocol::message::{
     ErrorCode, ExecutionAccepted, JobExecution, Rejection, ServiceMessage, UpdateAccepted,
 };
 use jobs_protocol::topic::{JobSelector, JobsTopic, RequestTopic};
-use jobs_protocol::{ClientToken, ExecutionStatus, JobId};
+use jobs_protocol::{ExecutionStatus, JobId};
 use tracing::{debug, info, warn};
 
 use super::{Agent, Effects, NEWS_WITHIN, Phase, Work};
@@ -13,27 +13,34 @@ use crate::outbox::Reaction;
 use crate::pending::{Next, id_of};
 
 impl Agent {
-    /// A message of any content. Nothing in it may do more than be logged once if it is not what it should be.
+    /// A message of any content. Nothing in it may do more than be logged once if it is not what it should
+    /// be, and not even that if there are many.
     pub(super) fn heard(&mut self, topic: &str, payload: &[u8], now: BootTime, out: &mut Effects) {
         let (thing, kind) = match JobsTopic::parse(topic) {
             Ok(parsed) => parsed,
             Err(error) => {
-                let topic: String = topic.chars().take(256).collect();
-                warn!(topic = %topic.escape_debug(), %error, "Message ignored");
+                if self.ignored.has_line(now) {
+                    let topic: String = topic.chars().take(256).collect();
+                    warn!(topic = %topic.escape_debug(), %error, "Message ignored");
+                }
                 return;
             }
         };
         if thing != self.settings.thing_name {
-            warn!(%thing, "Message ignored: it is for another thing");
+            if self.ignored.has_line(now) {
+                warn!(%thing, "Message ignored: it is for another thing");
+            }
             return;
         }
         let topic = kind.to_string();
         let message = match ServiceMessage::parse(kind, payload) {
             Ok(message) => message,
             Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                // Without a cause the field is left out.
-                warn!(topic, bytes = payload.len(), %error, cause, "Message ignored");
+                if self.ignored.has_line(now) {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    // Without a cause the field is left out.
+                    warn!(topic, bytes = payload.len(), %error, cause, "Message ignored");
+                }
                 return;
             }
         };
@@ -57,7 +64,7 @@ impl Agent {
                     self.pending.heard_get(reply);
                     self.list_heard(now);
                 } else {
-                    unasked("get/accepted", reply.client_token.as_ref());
+                    self.unasked("get/accepted", reply.client_token.as_ref(), now);
                 }
             }
             ServiceMessage::Described(JobSelector::Next, reply) => {
@@ -69,13 +76,15 @@ impl Agent {
                     self.pending.heard_next(reply.execution);
                     self.front_heard(true, now, out);
                 } else {
-                    unasked("$next/get/accepted", reply.client_token.as_ref());
+                    self.unasked("$next/get/accepted", reply.client_token.as_ref(), now);
                 }
             }
             ServiceMessage::Described(JobSelector::Job(job), reply) => self.described(&job, reply, now, out),
             ServiceMessage::Updated(job, reply) => self.updated(&job, &reply, now, out),
             ServiceMessage::Rejected(request, rejection) => self.refused(&request, &rejection, now, out),
-            ServiceMessage::StartedNext(reply) => unasked("start-next/accepted", reply.client_token.as_ref()),
+            ServiceMessage::StartedNext(reply) => {
+                self.unasked("start-next/accepted", reply.client_token.as_ref(), now);
+            }
         }
     }
 
@@ -155,7 +164,7 @@ impl Agent {
 
     fn described(&mut self, job: &JobId, reply: ExecutionAccepted, now: BootTime, out: &mut Effects) {
         if !self.doubt.settles(reply.client_token.as_ref()) {
-            unasked(&format!("{job}/get/accepted"), reply.client_token.as_ref());
+            self.unasked(&format!("{job}/get/accepted"), reply.client_token.as_ref(), now);
             return;
         }
         let Work::Busy(current) = &mut self.work else { return };
@@ -202,11 +211,11 @@ impl Agent {
     fn updated(&mut self, job: &JobId, reply: &UpdateAccepted, now: BootTime, out: &mut Effects) {
         let token = reply.client_token.as_ref();
         let Work::Busy(execution) = &mut self.work else {
-            return unasked(&format!("{job}/update/accepted"), token);
+            return self.unasked(&format!("{job}/update/accepted"), token, now);
         };
         let owed =
             execution.owed.as_ref().filter(|owed| owed.is_answered_by(token) && execution.id.job == *job);
-        let Some(owed) = owed else { return unasked(&format!("{job}/update/accepted"), token) };
+        let Some(owed) = owed else { return self.unasked(&format!("{job}/update/accepted"), token, now) };
         execution.version =
             reply.execution_state.as_ref().map_or_else(|| owed.version.next(), |state| state.version_number);
         let reports_the_end = matches!(execution.phase, Phase::Reporting(_));
@@ -252,7 +261,7 @@ impl Agent {
             }
             RequestTopic::Update(job) => self.update_refused(job, rejection, now, out),
             RequestTopic::GetPending | RequestTopic::StartNext | RequestTopic::Describe(_) => {
-                unasked(&format!("{request}/rejected"), token);
+                self.unasked(&format!("{request}/rejected"), token, now);
             }
         }
     }
@@ -303,7 +312,7 @@ impl Agent {
             Work::Busy(_) | Work::Idle | Work::Inspecting(_) => None,
         };
         let Some(owed) = owed.filter(|owed| owed.is_answered_by(token)) else {
-            return unasked(&format!("{job}/update/rejected"), token);
+            return self.unasked(&format!("{job}/update/rejected"), token, now);
         };
         log_refusal(&RequestTopic::Update(job.clone()), rejection);
         match owed.rejected(rejection, now, dice) {
@@ -331,11 +340,6 @@ impl Agent {
 /// Whether the front of the list is in a status that it should be in.
 fn can_be_worked_on(status: ExecutionStatus) -> bool {
     matches!(status, ExecutionStatus::Queued | ExecutionStatus::InProgress)
-}
-
-fn unasked(topic: &str, token: Option<&ClientToken>) {
-    let token = token.map_or("none", ClientToken::as_str).chars().take(64).collect::<String>();
-    warn!(topic, token = %token.escape_debug(), "Answer ignored: nobody waits for it");
 }
 
 fn log_refusal(request: &RequestTopic, rejection: &Rejection) {

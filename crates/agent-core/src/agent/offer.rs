@@ -85,7 +85,9 @@ impl Agent {
             | ExecutionStatus::Removed
             | ExecutionStatus::Canceled
             | ExecutionStatus::Unknown => {
-                warn!(job = %id, status = %offer.status, "Offered in a status that cannot be worked on: asking again later");
+                if self.ignored.has_line(now) {
+                    warn!(job = %id, status = %offer.status, "Offered in a status that cannot be worked on: asking again later");
+                }
                 self.next.postpone(now, &mut self.dice);
             }
         }

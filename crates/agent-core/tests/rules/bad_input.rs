@@ -72,6 +72,27 @@ fn bad_input_does_nothing_and_is_logged_once() {
     }
 }
 
+/// Whoever can send one message can send a million, and the disk of a board holds so many lines and no more.
+#[test]
+fn a_flood_of_bad_input_is_counted_and_not_logged() {
+    let mut bench = Bench::idle();
+    let flood = |bench: &mut Bench| {
+        lines_logged(|| {
+            for number in 0..1000 {
+                bench.hears_bytes("$aws/things/t1/jobs/notify", b"rubbish");
+                bench.hears_bytes("$aws/things/t2/jobs/notify", b"{}");
+                bench.hears_bytes(&format!("\u{1b}{number}"), b"{}");
+                bench.hears_bytes("$aws/things/t1/jobs/job-1/update/accepted", b"{}");
+            }
+        })
+    };
+    assert_eq!(flood(&mut bench), 101, "a hundred, and that there are many");
+    assert_eq!(flood(&mut bench), 0);
+    bench.passes(HOUR);
+    assert_eq!(flood(&mut bench), 102, "the same again, and how many there were");
+    assert_eq!(bench.deeds(), [""; 0]);
+}
+
 #[test]
 fn after_all_that_a_job_still_runs() {
     let mut bench = Bench::running();
