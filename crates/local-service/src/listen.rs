@@ -14,10 +14,10 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::broker::connection;
-use crate::broker::hub::ConnectionId;
+use crate::broker::connection::{self, ConnectionIds};
+use crate::broker::shown::Shown;
 use crate::engine::Event;
-use crate::http::{self, Caller, Front};
+use crate::http::{self, Front};
 use crate::jobs::Plane;
 use crate::rewound::Rewound;
 use crate::serve::StartError;
@@ -29,7 +29,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Https {
     pub(crate) stream: Rewound<TlsStream<TcpStream>>,
-    pub(crate) caller: Caller,
+    pub(crate) shown: Shown,
 }
 
 pub(crate) async fn bind(
@@ -48,6 +48,7 @@ pub(crate) async fn accept(
     tls: Arc<ServerConfig>,
     events: mpsc::Sender<Event>,
     https: mpsc::Sender<Https>,
+    ids: ConnectionIds,
     policies: Option<PathBuf>,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -58,13 +59,11 @@ pub(crate) async fn accept(
         listeners.into_iter().map(|listener| accept_on(listener, sockets.clone())).collect();
     drop(sockets);
     let mut connections = JoinSet::new();
-    let mut last = 0;
     loop {
         tokio::select! {
             Some(socket) = accepted.recv() => {
-                last += 1;
                 let (acceptor, events, https) = (acceptor.clone(), events.clone(), https.clone());
-                let (id, policies) = (ConnectionId(last), policies.clone());
+                let (id, policies) = (ids.next(), policies.clone());
                 connections.spawn(connection::serve(socket, acceptor, id, events, https, policies));
             }
             Some(_) = connections.join_next() => {}
@@ -115,7 +114,7 @@ pub(crate) async fn serve_https(
     mut stopped: watch::Receiver<bool>,
 ) {
     let front = Front { plane: Some(Plane::Data), loopback: false, ..front };
-    let service = http::router(front).into_make_service_with_connect_info::<Caller>();
+    let service = http::router(front).into_make_service_with_connect_info::<Shown>();
     let server = axum::serve(Handed(handed), service).with_graceful_shutdown(async move {
         let _ = stopped.changed().await;
     });
@@ -129,21 +128,21 @@ struct Handed(mpsc::Receiver<Https>);
 
 impl axum::serve::Listener for Handed {
     type Io = Rewound<TlsStream<TcpStream>>;
-    type Addr = Caller;
+    type Addr = Shown;
 
-    async fn accept(&mut self) -> (Self::Io, Caller) {
+    async fn accept(&mut self) -> (Self::Io, Shown) {
         match self.0.recv().await {
-            Some(Https { stream, caller }) => (stream, caller),
+            Some(Https { stream, shown }) => (stream, shown),
             None => std::future::pending().await,
         }
     }
 
-    fn local_addr(&self) -> std::io::Result<Caller> {
+    fn local_addr(&self) -> std::io::Result<Shown> {
         Err(std::io::ErrorKind::Unsupported.into())
     }
 }
 
-impl Connected<IncomingStream<'_, Handed>> for Caller {
+impl Connected<IncomingStream<'_, Handed>> for Shown {
     fn connect_info(stream: IncomingStream<'_, Handed>) -> Self {
         stream.remote_addr().clone()
     }

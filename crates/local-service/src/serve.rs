@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::broker::connection::ConnectionIds;
 use crate::broker::hub::Hub;
 use crate::broker::tls::{TlsError, server_config};
 use crate::clock::{Clock, Millis};
@@ -133,8 +134,17 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     if !loopback {
         tracing::warn!(%http, "Whoever reaches this address can make jobs: no signature is checked");
     }
-    let front = Front { events: events.clone(), documents, plane: None, loopback };
-    tasks.spawn(listen::accept(listeners, tls, events.clone(), https, options.policies, stopped.clone()));
+    let ids = ConnectionIds::default();
+    let front = Front { events: events.clone(), documents, ids: ids.clone(), plane: None, loopback };
+    tasks.spawn(listen::accept(
+        listeners,
+        tls,
+        events.clone(),
+        https,
+        ids,
+        options.policies,
+        stopped.clone(),
+    ));
     tasks.spawn(listen::serve_https(handed, front.clone(), stopped.clone()));
     tasks.spawn(listen::serve_http(http_listener, front, stopped));
     tracing::info!(%mqtt, %http, "The Jobs service is up");

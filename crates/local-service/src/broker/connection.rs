@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -15,13 +16,11 @@ use tokio_rustls::server::TlsStream;
 use super::decode::{Malformed, decode};
 use super::encode::encode;
 use super::hub::ConnectionId;
-use super::identity::{self, IdentityError};
 use super::outlet::{MAX_WAITING, Outgoing, outlet};
 use super::packet::{Connect, Reason, Received, Version};
-use super::policy::Permit;
+use super::shown::Shown;
 use super::tls::HTTP;
 use crate::engine::{Event, Peer};
-use crate::http::Caller;
 use crate::listen::Https;
 use crate::rewound::Rewound;
 
@@ -54,6 +53,16 @@ enum Opened {
     Https(TlsStream<TcpStream>),
 }
 
+/// Gives every connection an id of its own, whichever way it comes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ConnectionIds(Arc<AtomicU64>);
+
+impl ConnectionIds {
+    pub(crate) fn next(&self) -> ConnectionId {
+        ConnectionId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
 /// Serves one client until either side ends it; one that speaks HTTP is handed over.
 pub(crate) async fn serve(
     socket: TcpStream,
@@ -64,30 +73,54 @@ pub(crate) async fn serve(
     policies: Option<Arc<Path>>,
 ) {
     let mut buffer = BytesMut::new();
-    let (stream, connect) = match open(socket, &acceptor, &mut buffer).await {
-        Ok(Opened::Mqtt(stream, connect)) => (stream, connect),
+    match open(socket, &acceptor, &mut buffer).await {
+        Ok(Opened::Mqtt(stream, connect)) => {
+            let shown = shown(&stream, policies);
+            talk(stream, buffer, connect, connection, Some(&shown), events).await;
+        }
         Ok(Opened::Https(stream)) => {
-            let caller = caller(policies.as_deref(), &stream, connection, &events).await;
-            if https.send(Https { stream: Rewound::new(buffer, stream), caller }).await.is_err() {
+            let shown = shown(&stream, policies);
+            if https.send(Https { stream: Rewound::new(buffer, stream), shown }).await.is_err() {
                 tracing::debug!(connection = connection.0, "HTTP is no longer served");
             }
-            return;
         }
-        Err(error) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::warn!(connection = connection.0, cause, "A client was not admitted: {error}");
-            return;
-        }
+        Err(error) => not_admitted(connection, &error),
+    }
+}
+
+/// Speaks MQTT with a client that has come through HTTP. `shown`: the certificate that the client acts under, if it does.
+pub(crate) async fn serve_within(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    connection: ConnectionId,
+    events: mpsc::Sender<Event>,
+    shown: Option<&Shown>,
+) {
+    let mut buffer = BytesMut::new();
+    let opening = timeout(OPENING, opening(&mut stream, &mut buffer)).await;
+    match opening.unwrap_or(Err(OpenError::Late)) {
+        Ok(Opening::Connect(connect)) => talk(stream, buffer, connect, connection, shown, events).await,
+        Ok(Opening::Method) => not_admitted(connection, &OpenError::NotMqtt(Malformed::Protocol)),
+        Err(error) => not_admitted(connection, &error),
+    }
+}
+
+/// Everything after the CONNECT.
+async fn talk(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    buffer: BytesMut,
+    connect: Connect,
+    connection: ConnectionId,
+    shown: Option<&Shown>,
+    events: mpsc::Sender<Event>,
+) {
+    let permit = match shown {
+        Some(shown) => shown.permit(Some(connect.client_id.as_str()), &events).await,
+        None => Ok(None),
     };
-    let client_id = Some(connect.client_id.as_str());
-    let permit = match permit_of(policies.as_deref(), &stream, client_id, &events).await {
+    let permit = match permit {
         Ok(permit) => permit,
-        Err(error) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            // As with a certificate that is not known: closed after CONNECT, without CONNACK.
-            tracing::warn!(connection = connection.0, cause, "A client was not admitted: {error}");
-            return;
-        }
+        // As with a certificate that is not known: closed after CONNECT, without CONNACK.
+        Err(error) => return not_admitted(connection, &error),
     };
     let version = connect.version;
     let (out, outgoing) = outlet(MAX_WAITING);
@@ -112,42 +145,14 @@ pub(crate) async fn serve(
     }
 }
 
-/// What the holder of a certificate may do; `None`: everything. Of certificates that the service has given out the engine
-/// knows; those of `init` have their policies in a directory, if policies are on.
-async fn permit_of(
-    policies: Option<&Path>,
-    stream: &TlsStream<TcpStream>,
-    client_id: Option<&str>,
-    events: &mpsc::Sender<Event>,
-) -> Result<Option<Arc<Permit>>, IdentityError> {
-    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let certificate = certificates.first();
-    if let Some(id) = certificate.and_then(|certificate| identity::issued(certificate)) {
-        let (answer, outcome) = oneshot::channel();
-        let client_id = client_id.map(str::to_owned);
-        events
-            .send(Event::Judge { certificate: id, client_id, answer })
-            .await
-            .map_err(|_| IdentityError::Stopping)?;
-        return outcome.await.map_err(|_| IdentityError::Stopping)?.map(Some);
-    }
-    let Some(policies) = policies else { return Ok(None) };
-    identity::permit(policies, certificate.ok_or(IdentityError::Nameless)?, client_id).map(Some)
+fn not_admitted(connection: ConnectionId, error: &(dyn std::error::Error + 'static)) {
+    let cause = error.source().map(ToString::to_string);
+    tracing::warn!(connection = connection.0, cause, "A client was not admitted: {error}");
 }
 
-/// Who speaks HTTP. Somebody without a policy that can be judged is served like somebody who may do nothing.
-async fn caller(
-    policies: Option<&Path>,
-    stream: &TlsStream<TcpStream>,
-    connection: ConnectionId,
-    events: &mpsc::Sender<Event>,
-) -> Caller {
-    let permit = permit_of(policies, stream, None, events).await.unwrap_or_else(|error| {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        tracing::warn!(connection = connection.0, cause, "A client may do nothing: {error}");
-        Some(Arc::new(Permit::nothing()))
-    });
-    Caller { permit }
+fn shown(stream: &TlsStream<TcpStream>, policies: Option<Arc<Path>>) -> Shown {
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    Shown::new(certificates.first().map(AsRef::as_ref), policies)
 }
 
 async fn open(socket: TcpStream, acceptor: &TlsAcceptor, buffer: &mut BytesMut) -> Result<Opened, OpenError> {
@@ -173,7 +178,7 @@ enum Opening {
     Method,
 }
 
-async fn opening(stream: &mut TlsStream<TcpStream>, buffer: &mut BytesMut) -> Result<Opening, OpenError> {
+async fn opening(stream: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut) -> Result<Opening, OpenError> {
     loop {
         if buffer.first().is_some_and(u8::is_ascii_uppercase) {
             return Ok(Opening::Method);

@@ -16,6 +16,8 @@ use crate::pki::{ISSUED_NAME, certificate_id};
 /// Why a client is not let in.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IdentityError {
+    #[error("it has shown no certificate")]
+    NoCertificate,
     #[error("the certificate names no thing")]
     Nameless,
     #[error("there is no policy for {thing}: neither {thing}.json nor default.json in {}", directory.display())]

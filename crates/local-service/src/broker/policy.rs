@@ -85,11 +85,6 @@ impl Permit {
         Self { policies, thing, common_name: ISSUED_NAME.to_owned(), client_id }
     }
 
-    /// That of somebody who may do nothing.
-    pub(crate) fn nothing() -> Self {
-        Self { policies: Vec::new(), thing: None, common_name: String::new(), client_id: None }
-    }
-
     /// Whether a statement allows it, and none denies it.
     pub(crate) fn allows(&self, deed: Deed<'_>) -> bool {
         let (action, resource) = match deed {

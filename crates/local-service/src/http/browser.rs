@@ -16,12 +16,39 @@ use crate::jobs::Refusal;
 
 /// Refuses what a web page has sent. `loopback`: whether the service listens there.
 pub(super) fn check(headers: &HeaderMap, loopback: bool) -> Result<(), Refusal> {
-    let shown =
-        |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).chars().take(200).collect::<String>();
-    if let Some(origin) = headers.get(header::ORIGIN) {
-        let message = format!("A web page ({}) may not use this service.", shown(origin));
-        return Err(Refusal::new(403, "AccessDeniedException", message));
+    match headers.get(header::ORIGIN) {
+        Some(origin) => Err(foreign_page(origin)),
+        None => check_host(headers, loopback),
     }
+}
+
+/// The same for a WebSocket, which is open to pages that this machine serves, and to tools that name an origin as if they
+/// were a page of this service: paho does. `tls`: where a page of another origin cannot have made its name lead here.
+pub(super) fn check_socket(headers: &HeaderMap, loopback: bool, tls: bool) -> Result<(), Refusal> {
+    if let Some(origin) = headers.get(header::ORIGIN) {
+        let page = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, page)| page);
+        let ours = page.is_some_and(|page| {
+            let itself = headers.get(header::HOST).is_some_and(|host| host.as_bytes() == page.as_bytes());
+            host_of(page)
+                .is_some_and(|host| is_loopback(&host) || itself && (tls || address(&host).is_some()))
+        });
+        if !ours {
+            return Err(foreign_page(origin));
+        }
+    }
+    check_host(headers, loopback)
+}
+
+fn shown(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).chars().take(200).collect()
+}
+
+fn foreign_page(origin: &HeaderValue) -> Refusal {
+    let message = format!("A web page ({}) may not use this service.", shown(origin));
+    Refusal::new(403, "AccessDeniedException", message)
+}
+
+fn check_host(headers: &HeaderMap, loopback: bool) -> Result<(), Refusal> {
     match headers.get(header::HOST) {
         Some(host) if loopback && !is_local(host) => {
             let message = format!(
@@ -36,15 +63,27 @@ pub(super) fn check(headers: &HeaderMap, loopback: bool) -> Result<(), Refusal> 
 
 /// An address, or a name that nobody can have registered.
 fn is_local(host: &HeaderValue) -> bool {
-    let Some(authority) = host.to_str().ok().and_then(|host| Authority::from_str(host).ok()) else {
-        return false;
-    };
+    let Some(host) = host.to_str().ok().and_then(host_of) else { return false };
+    address(&host).is_some() || !host.contains('.') || host.ends_with(".localhost")
+}
+
+/// This very machine.
+fn is_loopback(host: &str) -> bool {
+    address(host).is_some_and(|address| address.is_loopback())
+        || host == "localhost"
+        || host.ends_with(".localhost")
+}
+
+/// The host of an authority, in small letters and without the dot that may end a name.
+fn host_of(authority: &str) -> Option<String> {
+    let authority = Authority::from_str(authority).ok()?;
     let host = authority.host();
-    let name = host.strip_suffix('.').unwrap_or(host);
-    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    IpAddr::from_str(address).is_ok()
-        || !name.contains('.')
-        || name.to_ascii_lowercase().ends_with(".localhost")
+    Some(host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase())
+}
+
+fn address(host: &str) -> Option<IpAddr> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    IpAddr::from_str(bare).ok()
 }
 
 #[cfg(test)]
@@ -88,5 +127,33 @@ mod tests {
             assert_eq!(status("origin", origin, true), 403, "{origin}");
             assert_eq!(status("origin", origin, false), 403, "{origin}");
         }
+    }
+
+    #[test]
+    fn a_websocket_is_open_to_pages_of_this_machine_and_to_tools_that_name_themselves() {
+        for (host, origin, tls, status) in [
+            ("127.0.0.1:8080", None, false, 200),
+            ("127.0.0.1:8080", Some("https://127.0.0.1:8080"), false, 200),
+            ("localhost:8080", Some("http://localhost:3000"), false, 200),
+            ("localhost:8080", Some("http://[::1]:3000"), false, 200),
+            ("192.168.1.7:8080", Some("https://192.168.1.7:8080"), false, 200),
+            ("desk.example:8883", Some("https://desk.example:8883"), true, 200),
+            ("desk.example:8080", Some("http://desk.example:8080"), false, 403),
+            ("localhost:8080", Some("https://somewhere.example"), false, 403),
+            ("localhost:8883", Some("https://somewhere.example"), true, 403),
+            ("localhost:8080", Some("null"), false, 403),
+            ("localhost:8080", Some("https://localhost.example"), false, 403),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("host", HeaderValue::from_static(host));
+            if let Some(origin) = origin {
+                headers.insert("origin", HeaderValue::from_static(origin));
+            }
+            let checked = check_socket(&headers, false, tls).err().map_or(200, |refusal| refusal.status);
+            assert_eq!(checked, status, "{host} {origin:?} {tls}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert("host", HeaderValue::from_static("rebound.example"));
+        assert!(check_socket(&headers, true, false).is_err());
     }
 }

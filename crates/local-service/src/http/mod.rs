@@ -4,22 +4,23 @@
 //! shape those clients parse; below `/_fleethand/` the service itself is spoken to. Which operations there are and what
 //! they do is the Jobs service's matter. Signatures are not checked; web pages are kept out.
 
+mod access;
 mod answer;
 mod browser;
 mod management;
 pub(crate) mod objects;
 mod request;
 mod routes;
-
-use std::sync::Arc;
+mod websocket;
 
 use axum::Router;
 use axum::body::to_bytes;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
+use axum::http::header;
 use axum::response::Response;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::broker::policy::{Deed, Permit};
+use crate::broker::connection::ConnectionIds;
 use crate::documents::Documents;
 use crate::engine::Event;
 use crate::jobs::{Plane, Refusal};
@@ -32,30 +33,12 @@ const MAX_BODY: usize = 1_000_000;
 pub(crate) struct Front {
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) documents: Documents,
+    /// For MQTT within HTTP.
+    pub(crate) ids: ConnectionIds,
     /// The only plane that is served; `None`: both, and the service's own paths.
     pub(crate) plane: Option<Plane>,
     /// Whether this is served on a loopback address.
     pub(crate) loopback: bool,
-}
-
-/// Who calls over HTTPS.
-#[derive(Debug, Clone)]
-pub(crate) struct Caller {
-    /// What its certificate allows; `None`: everything.
-    pub(crate) permit: Option<Arc<Permit>>,
-}
-
-impl Caller {
-    /// Whether it may do what it asks for. The data plane has actions of its own in policies, each on a thing.
-    fn may(&self, call: &request::Call) -> Result<(), Refusal> {
-        let Some(permit) = &self.permit else { return Ok(()) };
-        let thing = call.params.get("thingName").and_then(serde_json::Value::as_str).unwrap_or_default();
-        if permit.allows(Deed::JobsData { operation: call.operation, thing }) {
-            Ok(())
-        } else {
-            Err(Refusal::new(403, "ForbiddenException", "Forbidden"))
-        }
-    }
 }
 
 /// The service for all requests.
@@ -67,6 +50,9 @@ async fn handle(State(front): State<Front>, request: Request) -> Response {
     let allowed = browser::check(request.headers(), front.loopback);
     if allowed.is_ok() && front.plane.is_none() && request.uri().path().starts_with(objects::PREFIX) {
         return objects::serve(&front, request.uri()).await;
+    }
+    if request.uri().path() == websocket::PATH && request.headers().contains_key(header::UPGRADE) {
+        return websocket::accept(&front, request).await;
     }
     let outcome = match allowed {
         Ok(()) => perform(&front, request).await,
@@ -80,7 +66,6 @@ async fn handle(State(front): State<Front>, request: Request) -> Response {
 
 async fn perform(front: &Front, request: Request) -> Result<serde_json::Value, Refusal> {
     let (parts, body) = request.into_parts();
-    let caller = parts.extensions.get::<ConnectInfo<Caller>>().map(|ConnectInfo(caller)| caller);
     let body = to_bytes(body, MAX_BODY).await.map_err(|_| {
         let message = format!("The body is not complete, or larger than {MAX_BODY} bytes.");
         Refusal::new(413, "RequestEntityTooLargeException", message)
@@ -90,7 +75,7 @@ async fn perform(front: &Front, request: Request) -> Result<serde_json::Value, R
         Event::Manage { what: management::read(&parts.method, parts.uri.path(), &body)?, answer }
     } else {
         let call = request::call(&parts, &body, front.plane)?;
-        caller.map_or(Ok(()), |caller| caller.may(&call))?;
+        access::to_operation(&parts, &call, &front.events).await?;
         let request::Call { plane, operation, params } = call;
         tracing::debug!(?plane, operation, "Called");
         Event::Call { plane, operation: operation.into(), params, answer }

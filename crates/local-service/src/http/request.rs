@@ -34,7 +34,9 @@ pub(crate) fn call(parts: &Parts, body: &[u8], plane: Option<Plane>) -> Result<C
             },
         )?;
     let mut params = body_members(body)?;
-    for (name, value) in query(parts.uri.query().unwrap_or_default()) {
+    let members_of_query = query(parts.uri.query().unwrap_or_default());
+    // A signature may travel in the query; it is no member of the operation.
+    for (name, value) in members_of_query.filter(|(name, _)| !name.starts_with("X-Amz-")) {
         params.insert(name, Value::String(value));
     }
     for (name, value) in members {
