@@ -37,8 +37,10 @@ impl Turn<'_> {
     pub(crate) fn begin_job(&mut self, id: &JobId) {
         let Some(job) = self.state.jobs.get(id) else { return };
         let things = job.continuous.then(|| self.things_of(&job.targets));
+        let now = self.now;
         let Some(job) = self.state.jobs.get_mut(id) else { return };
         job.status = JobStatus::InProgress;
+        job.last_updated_at = now;
         if let Some(things) = things {
             job.waiting = things.into();
             self.state.continuous.insert(id.clone());
@@ -67,8 +69,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Queues the next batch of a job's rollout. A thing that has left in the meantime, or has the job already, costs no
-    /// place in the batch.
+    /// Queues the next batch of a job's rollout. A thing that has left or was deleted in the meantime, or has the job
+    /// already, costs no place in the batch.
     pub(crate) fn release_batch(&mut self, id: &JobId) {
         let now = self.now;
         let Some(job) = self.state.jobs.get_mut(id).filter(|job| job.status == JobStatus::InProgress) else {
@@ -80,7 +82,8 @@ impl Turn<'_> {
         while left > 0 {
             let Some(job) = self.state.jobs.get_mut(id) else { return };
             let Some(thing) = job.waiting.pop_front() else { break };
-            let wanted = !job.continuous || job.is_for(&thing, &self.state.registry);
+            let registry = &self.state.registry;
+            let wanted = registry.has_thing(&thing) && (!job.continuous || job.is_for(&thing, registry));
             if wanted && job.newest(&thing).is_none() {
                 self.enqueue(id, &thing, Retries::default());
                 left -= 1;

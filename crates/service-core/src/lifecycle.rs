@@ -88,7 +88,9 @@ impl Turn<'_> {
 
     fn retry(&mut self, id: &JobId, thing: &ThingName, ended: &Execution) {
         let job = self.state.jobs.get(id).filter(|job| job.is_running() && !job.ended);
-        if let Some(retries) = job.and_then(|job| job.retry_after(ended)) {
+        let retries = job.and_then(|job| job.retry_after(ended));
+        // Nobody would ever do what is queued for a thing that is no more.
+        if let Some(retries) = retries.filter(|_| self.state.registry.has_thing(thing)) {
             self.enqueue(id, thing, retries);
         }
     }

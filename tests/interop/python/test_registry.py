@@ -229,6 +229,6 @@ def test_events_are_switched(iot):
 
 def test_what_the_service_does_not_have_is_refused_by_name_and_never_a_success(iot):
     with pytest.raises(ClientError) as refused:
-        iot.list_certificates()
+        iot.list_ca_certificates()
     assert refused.value.response["Error"]["Code"] == "NotImplemented"
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501

@@ -37,7 +37,7 @@ impl<T: JobsTap> Engine<T> {
             "CreateKeysAndCertificate" => {
                 let authority = self.authority.as_ref().ok_or_else(|| {
                     let message = "This service has no key of its authority to sign with.";
-                    Refusal::new(503, "ServiceUnavailableException", message)
+                    Refusal::new(501, "NotImplemented", message)
                 })?;
                 let failed = |error| Refusal::new(500, "InternalFailureException", format!("{error}"));
                 let issued = authority.issue().map_err(failed)?;

@@ -93,6 +93,29 @@ fn a_thing_that_joins_does_not_wait_and_one_that_leaves_is_passed_over() {
 }
 
 #[test]
+fn a_thing_that_was_deleted_is_not_handed_what_it_has_not_got_yet() {
+    let (mut bench, targets) = fleet(3);
+    let retry = json!({"criteriaList": [{"failureType": "ALL", "numberOfRetries": 1}]});
+    bench.job(
+        "j",
+        json!({
+            "targets": targets,
+            "jobExecutionsRolloutConfig": {"maximumPerMinute": 1},
+            "jobExecutionsRetryConfig": retry,
+            "timeoutConfig": {"inProgressTimeoutInMinutes": 1},
+        }),
+    );
+    bench.raw("$aws/things/b0/jobs/start-next", b"{}");
+    for thing in ["b0", "b1"] {
+        bench.control("DeleteThing", json!({"thingName": thing})).unwrap();
+    }
+    assert_eq!(topics(&bench.passes(MINUTE)), ["b2/jobs/notify", "b2/jobs/notify-next"]);
+    assert_eq!((count(&mut bench, "TimedOut"), count(&mut bench, "Queued")), (json!(1), json!(1)));
+    bench.raw("$aws/things/b2/jobs/j/update", br#"{"status":"SUCCEEDED"}"#);
+    assert_eq!(job(&mut bench)["status"], "COMPLETED");
+}
+
+#[test]
 fn another_pace_holds_from_the_next_batch_on() {
     let (mut bench, targets) = fleet(9);
     bench.job("j", json!({"targets": targets, "jobExecutionsRolloutConfig": {"maximumPerMinute": 1}}));
@@ -122,6 +145,7 @@ fn a_scheduled_job_begins_at_its_minute() {
     assert_eq!(bench.reply("$next/get", "{}").1, r#"{"timestamp":1720002599}"#);
     assert_eq!(topics(&bench.passes(1)), ["t1/jobs/notify", "t1/jobs/notify-next"]);
     assert_eq!(job(&mut bench)["status"], "IN_PROGRESS");
+    assert_eq!(job(&mut bench)["lastUpdatedAt"], begin / 1000);
 }
 
 #[test]
