@@ -101,7 +101,7 @@ pub(crate) fn load(flags: &Flags, surroundings: &Surroundings) -> Result<Loaded,
     let file = named.or_else(|| places.iter().find(|place| place.exists()).cloned());
     let written = match &file {
         Some(path) => {
-            faults.extend(writable_by_others(path, surroundings));
+            faults.extend(rules::changeable("--config-file", path, surroundings));
             read(path)?
         }
         None => Tracked::default(),
@@ -239,15 +239,6 @@ fn text_of(path: &Path) -> Result<String, ConfigError> {
     // Old versions of the Device Client have ended their runtime file so.
     text.truncate(text.trim_end_matches('\0').len());
     Ok(text)
-}
-
-/// Whoever can write the file can run what he likes; still no reason to leave a board without its agent.
-fn writable_by_others(path: &Path, surroundings: &Surroundings) -> Option<Remark> {
-    let facts = (surroundings.look)(path).ok()?;
-    (facts.mode & 0o022 != 0).then(|| {
-        let what = format!("{} can be changed by others (mode {:03o})", path.display(), facts.mode);
-        Remark::new("--config-file", what, format!("run: chmod go-w {}", path.display()))
-    })
 }
 
 /// The Device Client keeps its proxy in a file of its own. One that is switched on would have to be used.

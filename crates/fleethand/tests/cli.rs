@@ -44,6 +44,33 @@ fn a_key_that_others_can_read_is_refused_with_the_command_that_mends_it() {
     assert!(said.text.contains(&format!("run: chmod 600 {}", bench.path("device.key"))), "{}", said.text);
 }
 
+/// Whoever can change it can run what he likes; and a board that does not start cannot be repaired from afar.
+#[test]
+fn a_configuration_that_others_can_change_is_found_by_the_check() {
+    let complaint = |prepare: &dyn Fn(&Bench)| {
+        let bench = Bench::new();
+        bench.config(GOOD);
+        prepare(&bench);
+        let said = bench.run(&["check-config", "--config-file", bench.file()]);
+        assert_eq!(said.code, 78, "{}", said.text);
+        let told = said.text.lines().find_map(|line| line.strip_prefix("error: --config-file: "));
+        told.unwrap_or(&said.text).replace(&bench.path(""), "DIR/")
+    };
+    assert_eq!(
+        complaint(&|bench| bench.chmod("fleethand.conf", 0o620)),
+        "DIR/fleethand.conf can be changed by others (mode 620); run: chmod go-w DIR/fleethand.conf"
+    );
+    let of_directory = complaint(&|bench| bench.chmod(".", 0o777));
+    assert!(of_directory.contains("can be changed by others (mode 777); run: chmod go-w "), "{of_directory}");
+    if rustix::process::geteuid().is_root() {
+        let owned = |bench: &Bench| std::os::unix::fs::chown(bench.file(), Some(65534), None).unwrap();
+        assert_eq!(
+            complaint(&owned),
+            "DIR/fleethand.conf belongs to user 65534, neither root nor us; run: chown 0 DIR/fleethand.conf"
+        );
+    }
+}
+
 #[test]
 fn a_key_of_another_certificate_is_found_before_the_first_connection() {
     let bench = Bench::new();

@@ -46,11 +46,23 @@ pub(super) fn public_file(
     if !facts.regular {
         return Some(not_a_file(key, path));
     }
-    if facts.mode & 0o022 != 0 {
+    writable(key, path, facts).or_else(|| foreign_owner(key, path, facts, surroundings))
+}
+
+/// The configuration itself: whoever can write it, or put another one in its place, can run what he likes. Still no reason to
+/// leave a board without its agent.
+pub(super) fn changeable(key: &str, path: &Path, surroundings: &Surroundings) -> Vec<Remark> {
+    let of_file = (surroundings.look)(path).ok().and_then(|facts| {
+        writable(key, path, facts).or_else(|| foreign_owner(key, path, facts, surroundings))
+    });
+    of_file.into_iter().chain(changeable_directory(key, path, surroundings)).collect()
+}
+
+fn writable(key: &str, path: &Path, facts: FileFacts) -> Option<Remark> {
+    (facts.mode & 0o022 != 0).then(|| {
         let what = format!("{} can be changed by others (mode {:03o})", path.display(), facts.mode);
-        return Some(Remark::new(key, what, format!("run: chmod go-w {}", quoted(path))));
-    }
-    foreign_owner(key, path, facts, surroundings)
+        Remark::new(key, what, format!("run: chmod go-w {}", quoted(path)))
+    })
 }
 
 /// The key: nobody else may even read it. Stricter than 600 is fine.
