@@ -4,10 +4,13 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::errno::Errno;
 use rustix::fs::StatVfsMountFlags;
+
+use crate::permission::GROUP_AND_OTHERS;
 
 /// As much as the kernel looks at.
 const LOOKED_AT: u64 = 256;
@@ -48,6 +51,10 @@ fn format_of(path: &Path) -> io::Result<Format> {
 /// Why the kernel has not executed a file.
 pub(crate) fn refusal_in_words(path: &Path, error: &io::Error) -> String {
     let format = format_of(path).ok();
+    let foreign = its_owners_alone(path).filter(|_| error.kind() == io::ErrorKind::PermissionDenied);
+    if let Some(told) = foreign {
+        return format!("{told} ({error})");
+    }
     let told = match (error.raw_os_error().map(Errno::from_raw), &format) {
         (Some(Errno::ENOENT), Some(Format::Script(Some(interpreter)))) => missing(interpreter, path),
         (Some(Errno::ENOENT), Some(_)) => {
@@ -73,6 +80,9 @@ pub(crate) fn refusal_in_words(path: &Path, error: &io::Error) -> String {
 /// all the same.
 #[must_use]
 pub fn foreseen_refusal(path: &Path) -> Option<String> {
+    if let Some(told) = its_owners_alone(path) {
+        return Some(told);
+    }
     if lies_where_nothing_is_executed(path) {
         return Some(NOEXEC.to_owned());
     }
@@ -87,6 +97,19 @@ pub fn foreseen_refusal(path: &Path) -> Option<String> {
 }
 
 const NOEXEC: &str = "its file system is mounted so that nothing on it is executed (noexec)";
+
+/// A handler of root's, as the rules allow it, is of no use to an agent that is somebody else.
+fn its_owners_alone(path: &Path) -> Option<String> {
+    let (facts, own) = (std::fs::metadata(path).ok()?, rustix::process::geteuid().as_raw());
+    let alone = own != 0 && facts.uid() != own && facts.mode() & GROUP_AND_OTHERS == 0;
+    alone.then(|| {
+        let owner = facts.uid();
+        format!(
+            "it belongs to user {owner}, nobody else may execute it, and the agent runs as user {own} (chown {own} {})",
+            path.display()
+        )
+    })
+}
 
 fn missing(interpreter: &str, path: &Path) -> String {
     if interpreter.ends_with('\r') {

@@ -38,7 +38,7 @@ impl Kind {
 
 const SET_ID: u32 = 0o6000;
 const STICKY: u32 = 0o1000;
-const GROUP_AND_OTHERS: u32 = 0o077;
+pub(crate) const GROUP_AND_OTHERS: u32 = 0o077;
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// The handler directory: its owner alone may do anything with it.
