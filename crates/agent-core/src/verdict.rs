@@ -35,30 +35,30 @@ pub(crate) fn step_at(document: &JobDocument, index: u32) -> Option<&Step> {
 pub(crate) fn what_follows(document: &JobDocument, ended: &[Ended], settings: &Settings) -> Next {
     let final_index = u32::try_from(document.steps.len()).unwrap_or(u32::MAX);
     let details = details_for(document, settings.details);
-    let failure = ended.iter().find_map(|(index, outcome)| {
-        let step = step_at(document, *index)?;
-        judge(document, *index, step, outcome, settings).err().filter(|_| !step.ignore_step_failure)
-    });
+    // The first one ends the job; a final step that is run all the same may fail as well.
+    let failures: Vec<String> = ended
+        .iter()
+        .filter_map(|(index, outcome)| {
+            let step = step_at(document, *index)?;
+            judge(document, *index, step, outcome, settings).err().filter(|_| !step.ignore_step_failure)
+        })
+        .collect();
     let last = ended.last().map(|(index, _)| *index);
     let final_is_due = document.final_step.is_some() && last != Some(final_index);
-    match failure {
-        Some(_) if final_is_due && settings.final_step == FinalStep::Always => Next::Run(final_index),
-        Some(reason) => Next::Verdict(report(ReportedStatus::Failed, &reason, document, ended, details)),
-        None => {
-            let next = last.map_or(0, |index| index + 1);
-            if step_at(document, next).is_some() {
-                Next::Run(next)
-            } else {
-                Next::Verdict(report(
-                    ReportedStatus::Succeeded,
-                    &success(document, ended, settings),
-                    document,
-                    ended,
-                    details,
-                ))
-            }
-        }
+    if !failures.is_empty() {
+        return if final_is_due && settings.final_step == FinalStep::Always {
+            Next::Run(final_index)
+        } else {
+            let reason = failures.join("; ");
+            Next::Verdict(report(ReportedStatus::Failed, &reason, document, ended, details))
+        };
     }
+    let next = last.map_or(0, |index| index + 1);
+    if step_at(document, next).is_some() {
+        return Next::Run(next);
+    }
+    let reason = success(document, ended, settings);
+    Next::Verdict(report(ReportedStatus::Succeeded, &reason, document, ended, details))
 }
 
 /// Whether a step that has ended so has passed.

@@ -162,10 +162,15 @@ fn the_final_step_runs_after_success_and_after_failure_if_that_is_set() {
     assert_eq!(bench.update()["status"], "FAILED");
     let mut always = settings();
     always.final_step = FinalStep::Always;
-    let bench = verdict(always, &document, vec![exited(1), exited(0)]);
+    let bench = verdict(always.clone(), &document, vec![exited(1), exited(0)]);
     assert_eq!(bench.started[1].step.name, "last");
     assert_eq!(bench.update()["status"], "FAILED", "a final step mends nothing");
     assert_eq!(bench.detail("reason"), "Step 1 of 2 (step-1) exited with status: 1");
+    let bench = verdict(always, &document, vec![exited(1), exited(2)]);
+    assert_eq!(
+        bench.detail("reason"),
+        "Step 1 of 2 (step-1) exited with status: 1; Final step (last) exited with status: 2"
+    );
 }
 
 #[test]
