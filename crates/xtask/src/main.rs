@@ -1,7 +1,8 @@
 //! What a script would do, in Rust: `cargo xtask demo` shows a job run from end to end, `cargo xtask bench` measures
 //! it, `cargo xtask bench-fleet` measures the service under a fleet, `cargo xtask interop` lets clients of others and a service of others have a go. All build the two programs and
 //! start them as an operator would, in a temporary directory; nothing of the machine is touched, and nothing is left
-//! behind. `cargo xtask dist` builds the daemon for boards.
+//! behind. `cargo xtask dist` builds the daemon for boards, `cargo xtask
+//! systemd` runs it under a real systemd.
 
 #![expect(clippy::print_stdout, reason = "what these tasks have to tell is their output")]
 
@@ -18,6 +19,7 @@ mod machine;
 mod process;
 mod reliability;
 mod scene;
+mod systemd;
 mod tutorial;
 
 use std::io::Write;
@@ -83,6 +85,15 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Installs the daemon as the README says on a machine with systemd (a Debian in a container), and runs, restarts,
+    /// upgrades, hangs and reboots it there.
+    ///
+    /// Needs root, debootstrap and systemd-nspawn, and the network when it is run for the first time.
+    Systemd {
+        /// The release of Debian; the programs are built for this machine, whose C library must not be newer.
+        #[arg(long, default_value = "bookworm")]
+        suite: String,
+    },
     /// Builds the daemon as one static file for each target, into target/dist. docs/building.md says what that needs.
     Dist {
         /// Targets as rustc names them; without any, those of the usual boards.
@@ -100,6 +111,7 @@ fn main() -> ExitCode {
             Task::Reliability { extent } => reliability::run(&extent, &interrupt),
             Task::BenchFleet(arguments) => fleet::run(&arguments, &interrupt),
             Task::Interop { only, arguments } => interop::run(only, &arguments, &interrupt),
+            Task::Systemd { suite } => systemd::run(&suite, &interrupt),
             Task::Dist { targets } => dist::run(&targets),
         }
     });

@@ -124,7 +124,7 @@ pub(crate) fn end_orphans() -> Result<(), TaskError> {
 }
 
 /// The processes whose parent is `parent`, by /proc.
-fn children(parent: u32) -> io::Result<Vec<Pid>> {
+pub(crate) fn children(parent: u32) -> io::Result<Vec<Pid>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
