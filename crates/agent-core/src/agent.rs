@@ -40,6 +40,11 @@ const NEWS_WITHIN: Duration = Duration::from_secs(2);
 const CHECK_AFTER: Duration = Duration::from_secs(20);
 /// The step timer at the service outlives the local limit by this: a link loss alone must not end a good handler.
 const TIMER_SLACK: Duration = Duration::from_secs(15 * 60);
+/// A step timer that was set no longer ago than this is as good as new when the step starts.
+const TIMER_IS_FRESH_FOR: Duration = Duration::from_secs(60);
+/// The service's timers are asked for so long before what was heard of them ends a handler, if they have been set anew
+/// since.
+const ASK_BEFORE_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// The step timer is set anew this often while a handler runs.
 const RENEW_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 /// When told to end and to stop its handler, the agent waits for the end of it and for the answer of the service no
@@ -105,6 +110,8 @@ struct Execution {
     document: Option<JobDocument>,
     ended: Vec<Ended>,
     owed: Option<Owed>,
+    /// When the service has taken the last update, and with it a step timer.
+    timer_set_at: Option<BootTime>,
     /// The last describe said that it is gone; it needs to say so twice.
     suspicion: bool,
     phase: Phase,

@@ -220,6 +220,7 @@ impl Agent {
             reply.execution_state.as_ref().map_or_else(|| owed.version.next(), |state| state.version_number);
         let reports_the_end = matches!(execution.phase, Phase::Reporting(_));
         execution.owed = None;
+        execution.timer_set_at = Some(now);
         self.doubt.outdated(now);
         match &reply.execution_state {
             // Taken, and over since: what is in the answer is what has become of it.

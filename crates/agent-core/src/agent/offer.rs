@@ -203,6 +203,7 @@ impl Agent {
             document: Some(document),
             ended: Vec::new(),
             owed: None,
+            timer_set_at: None,
             suspicion: false,
             phase: Phase::Announcing { step: 0, attempt },
         }));

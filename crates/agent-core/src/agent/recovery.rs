@@ -43,6 +43,7 @@ impl Agent {
             document: Some(document),
             ended: latest_outcomes(runs),
             owed: None,
+            timer_set_at: None,
             suspicion: false,
             phase,
         }));

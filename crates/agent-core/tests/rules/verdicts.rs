@@ -230,14 +230,19 @@ fn the_user_is_an_argument_of_handlers_in_the_form_for_which_the_operator_wants_
     assert!(!given(turned, &command), "a command is no handler");
 }
 
+/// What the service says of the execution in hand: the time that its timers leave.
+fn with_time_left(seconds: i64, version: u64) -> Value {
+    let mut known = offer("job-1", version, &hello());
+    known["status"] = json!("IN_PROGRESS");
+    known["approximateSecondsBeforeTimedOut"] = json!(seconds);
+    json!({ "execution": known })
+}
+
 fn told_of_the_timer(seconds_left: i64) -> (Bench, Duration) {
     let mut bench = Bench::running();
     bench.passes(seconds(20));
     assert_eq!(bench.deeds(), ["ask job-1"]);
-    let mut known = offer("job-1", 2, &hello());
-    known["status"] = json!("IN_PROGRESS");
-    known["approximateSecondsBeforeTimedOut"] = json!(seconds_left);
-    bench.accepts("job-1/get", &json!({"execution": known}));
+    bench.accepts("job-1/get", &with_time_left(seconds_left, 2));
     let begin = bench.now;
     if bench.deeds().is_empty() {
         bench.now = bench.agent.deadline().expect("it minds the timer");
@@ -270,26 +275,58 @@ fn the_timer_of_the_step_before_does_not_stop_the_one_that_runs() {
         bench.ends(exited(0));
         bench.happens(agent_core::Event::LinkDown);
         bench.happens(agent_core::Event::LinkUp);
-        let mut known = offer("job-1", 2, &hello());
-        known["status"] = json!("IN_PROGRESS");
-        known["approximateSecondsBeforeTimedOut"] = json!(left);
-        bench.accepts("$next/get", &json!({"execution": known}));
-        bench.accepts("job-1/get", &json!({"execution": known}));
+        bench.accepts("$next/get", &with_time_left(left, 2));
+        bench.accepts("job-1/get", &with_time_left(left, 2));
         bench
     };
     let mut bench = second_step_is_known(900);
     bench.deeds();
     bench.updated("IN_PROGRESS", 3);
     assert_eq!(bench.deeds(), ["ask job-1"], "what its timers are now");
-    let mut known = offer("job-1", 3, &hello());
-    known["status"] = json!("IN_PROGRESS");
-    known["approximateSecondsBeforeTimedOut"] = json!(87_300);
-    bench.accepts("job-1/get", &json!({"execution": known}));
+    bench.accepts("job-1/get", &with_time_left(87_300, 3));
     bench.passes(3 * HOUR);
     assert!(!bench.deeds().contains(&"stop job-1 1.1".to_owned()));
     let mut bench = second_step_is_known(900);
     bench.passes(HOUR);
     assert!(bench.deeds().contains(&"stop job-1 1.1".to_owned()), "as long as no other one is set it counts");
+}
+
+/// Found by the simulation: the service had agreed, and refused for a quarter of an hour to say whether it still did.
+#[test]
+fn a_step_that_starts_long_after_the_service_has_agreed_sets_the_step_timer_anew() {
+    let mut bench = Bench::announcing(settings(), &hello());
+    bench.hears("notify", &json!({"timestamp": 1, "jobs": {}}));
+    bench.updated("IN_PROGRESS", 2);
+    bench.deeds();
+    bench.passes(HOUR);
+    bench.deeds();
+    while !bench.said().contains(&"ask job-1".to_owned()) {
+        bench.passes(seconds(1));
+    }
+    bench.accepts("job-1/get", &with_time_left(83_000, 2));
+    assert_eq!(bench.deeds(), ["save starting job-1 0.1", "start job-1 0.1", "tell job-1 IN_PROGRESS"]);
+    assert_eq!(bench.update()["stepTimeoutInMinutes"], 24 * 60 + 15);
+}
+
+#[test]
+fn a_timer_that_has_been_set_anew_is_asked_for_before_what_was_heard_of_the_old_one_counts() {
+    let mut slow = settings();
+    slow.progress_interval = seconds(30);
+    let mut bench = Bench::running_with(slow, &hello());
+    bench.passes(seconds(20));
+    bench.accepts("job-1/get", &with_time_left(1000, 2));
+    bench.deeds();
+    let mut progress = agent_core::Progress::default();
+    progress.facts.insert("progress".to_owned(), "half".to_owned());
+    let run = bench.started[0].run.clone();
+    bench.happens(agent_core::Event::Reported { run, progress });
+    bench.updated("IN_PROGRESS", 3);
+    assert_eq!(bench.said(), ["tell job-1 IN_PROGRESS"], "there is time");
+    bench.passes(seconds(635));
+    assert_eq!(bench.deeds(), ["ask job-1"]);
+    bench.accepts("job-1/get", &with_time_left(90_000, 3));
+    bench.passes(HOUR);
+    assert_eq!(bench.deeds(), [""; 0]);
 }
 
 #[test]
