@@ -10,7 +10,7 @@ use crate::verdict::{Ended, Next, what_follows};
 use crate::{AfterReboot, BootTime, Effect, Ending, Found, RunId, StepOutcome};
 
 /// Why nobody can know what has run.
-const DAMAGED: &str = "the agent's journal was damaged";
+const DAMAGED: &str = "the agent's records of it were damaged or removed";
 
 impl Agent {
     /// Takes up the execution that the journal holds, if there is one.
