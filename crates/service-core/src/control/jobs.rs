@@ -41,16 +41,15 @@ pub(super) fn describe(turn: &mut Turn<'_>, params: Value) -> Result<Value, Cont
     let targets: Vec<String> = job.targets.iter().map(|target| turn.arn(target.resource())).collect();
     shown.insert("targets".to_owned(), json!(targets));
     shown.insert("jobProcessDetails".to_owned(), counters.into());
-    // Unset configurations that the service shows as empty objects [capture N 09-19].
-    for name in ["presignedUrlConfig", "timeoutConfig", "schedulingConfig"] {
-        shown.insert(name.to_owned(), json!({}));
-    }
+    // Unset configurations that the service shows as empty objects [capture N 09-19; CLI reference, describe-job].
+    shown.insert("schedulingConfig".to_owned(), json!({}));
+    shown.extend(config::unset());
     shown.extend(job.shown.clone());
     let optional = [
         ("description", job.description.as_ref().map(|text| json!(text))),
         ("reasonCode", job.reason_code.as_ref().map(|text| json!(text))),
         ("comment", job.comment.as_ref().map(|text| json!(text))),
-        ("forceCanceled", job.force_canceled.then_some(Value::Bool(true))),
+        ("forceCanceled", (job.status == JobStatus::Canceled).then_some(json!(job.force_canceled))),
     ];
     shown.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     if job.schedule.has_windows() && job.status.is_open() {

@@ -107,6 +107,7 @@ pub(super) fn describe(turn: &mut Turn<'_>, params: Value) -> Result<Value, Cont
     let id = id_of(&params)?;
     let template = turn.state.templates.get(&id).ok_or_else(|| not_found(id.as_str()))?;
     let mut body = summary(turn, &id, template);
+    body.extend(config::unset());
     body.extend(template.members.clone());
     Ok(body.into())
 }

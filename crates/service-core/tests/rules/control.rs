@@ -294,3 +294,25 @@ fn event_configurations_tell_when_they_were_set() {
     let told = bench.control("DescribeEventConfigurations", json!({})).unwrap();
     assert_eq!(told["lastModifiedDate"].as_u64(), told["creationDate"].as_u64().map(|first| first + 5));
 }
+
+#[test]
+fn what_nobody_has_set_is_shown_as_the_service_shows_it() {
+    let mut bench = Bench::new();
+    bench.job("j", json!({}));
+    let job = |bench: &mut Bench| bench.control("DescribeJob", json!({"jobId": "j"})).unwrap()["job"].clone();
+    let shown = job(&mut bench);
+    for name in ["presignedUrlConfig", "jobExecutionsRolloutConfig", "timeoutConfig", "schedulingConfig"] {
+        assert_eq!(shown[name], json!({}), "{name}");
+    }
+    for name in ["abortConfig", "jobExecutionsRetryConfig", "forceCanceled", "completedAt", "comment"] {
+        assert_eq!(shown.get(name), None, "{name}");
+    }
+    bench.control("CancelJob", json!({"jobId": "j"})).unwrap();
+    assert_eq!(job(&mut bench)["forceCanceled"], false);
+    let template = json!({"jobTemplateId": "t", "description": "d", "document": "{}"});
+    bench.control("CreateJobTemplate", template).unwrap();
+    let shown = bench.control("DescribeJobTemplate", json!({"jobTemplateId": "t"})).unwrap();
+    for name in ["presignedUrlConfig", "jobExecutionsRolloutConfig", "timeoutConfig"] {
+        assert_eq!(shown[name], json!({}), "{name}");
+    }
+}

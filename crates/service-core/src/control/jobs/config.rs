@@ -17,6 +17,12 @@ pub(in crate::control) const NAMES: [&str; 5] = [
     "presignedUrlConfig",
 ];
 
+/// The configurations that jobs and templates show as empty objects if nobody has set them \[capture C 10-05\].
+pub(in crate::control) fn unset() -> impl Iterator<Item = (String, Value)> {
+    let names = ["presignedUrlConfig", "jobExecutionsRolloutConfig", "timeoutConfig"];
+    names.into_iter().map(|name| (name.to_owned(), Value::Object(Map::new())))
+}
+
 /// Those that a request has.
 #[derive(Debug, Default)]
 pub(in crate::control) struct Configs {
