@@ -10,7 +10,7 @@ use std::ffi::CString;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -96,8 +96,7 @@ pub(crate) fn spawn(spec: &Spec, records: &File, report_to: OwnedFd) -> Result<C
 fn prepare(spec: &Spec, report_to: &OwnedFd) -> Step<(Command, Image, Option<OwnedFd>)> {
     if let Some(identity) = &spec.switch_to {
         // So that it can be opened by its name in `/proc` as well.
-        let (uid, gid) = (rustix::fs::Uid::from_raw(identity.uid), rustix::fs::Gid::from_raw(identity.gid));
-        named("the pipe for its reports", rustix::fs::fchown(report_to, Some(uid), Some(gid)))?;
+        named("the pipe for its reports", give_to(identity, report_to))?;
     }
     let copy = spec.copied.then(|| named("it cannot be copied for another user", sealed_copy(&spec.path)));
     let copy = copy.transpose()?;
@@ -109,6 +108,12 @@ fn prepare(spec: &Spec, report_to: &OwnedFd) -> Step<(Command, Image, Option<Own
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let image = named("its arguments or environment", Image::new(&command, spec, report_to))?;
     Ok((command, image, copy))
+}
+
+/// Makes a pipe another user's.
+fn give_to(identity: &Identity, pipe: &impl AsFd) -> rustix::io::Result<()> {
+    let (uid, gid) = (rustix::fs::Uid::from_raw(identity.uid), rustix::fs::Gid::from_raw(identity.gid));
+    rustix::fs::fchown(pipe, Some(uid), Some(gid))
 }
 
 /// What the new process does before it becomes the handler.
@@ -131,8 +136,13 @@ impl Prelude {
         named("its start cannot be written down", record)?;
         named("descriptors cannot be closed", close_at_exec(&self.keep))?;
         match &self.switch_to {
-            Some(identity) => become_user(identity)
-                .map_err(|told| format!("cannot switch to user {:?}: {told}", identity.name)),
+            Some(identity) => {
+                // So that they can be opened by their names (`/dev/stderr`) as well.
+                named("its standard output", give_to(identity, &io::stdout()))?;
+                named("its standard error", give_to(identity, &io::stderr()))?;
+                become_user(identity)
+                    .map_err(|told| format!("cannot switch to user {:?}: {told}", identity.name))
+            }
             None => Ok(()),
         }
     }

@@ -6,7 +6,7 @@ mod bench;
 
 use std::fs;
 
-use bench::{Bench, finish, number_in, request};
+use bench::{Bench, finish, is_running, number_in, request};
 use handler_runner::{Death, Ending, Halt, Runner};
 
 #[test]
@@ -38,6 +38,19 @@ fn a_stop_at_once_is_a_stop_whatever_the_keeper_is_about() {
         );
         bench.runner.release("run").unwrap();
     }
+}
+
+/// A handler of the agent's own user can do that to its keeper, which then does not see that the time is up.
+#[test]
+fn a_keeper_that_somebody_has_stopped_is_set_going_to_stop_its_handler() {
+    let bench = Bench::new();
+    let pid_file = bench.path("pid");
+    let run = bench.start(&format!("kill -STOP $PPID; echo $$ > {}; exec sleep 1000", pid_file.display()));
+    let handler = number_in(&pid_file);
+    run.stop().unwrap();
+    let outcome = finish(run);
+    assert!(matches!(outcome.ending, Ending::Stopped { .. }), "{outcome:?}");
+    assert!(!is_running(handler));
 }
 
 /// Without that it would be over only after the grace period, by SIGKILL.

@@ -71,6 +71,21 @@ fn a_copy_in_memory_can_be_executed_where_that_has_to_be_said() {
     assert_eq!(outcome.stdout.tail, "65534\n");
 }
 
+/// By these names many a program opens what it writes to, and what is opened anew asks for permission anew.
+#[test]
+fn another_user_can_open_its_own_streams_by_name() {
+    if !bench::can_switch("streams of another user") {
+        return;
+    }
+    let bench = Bench::new();
+    let script =
+        "echo out > /dev/stdout && echo err > /dev/stderr && echo half > /proc/self/fd/$HANDLER_PROGRESS_FD";
+    let outcome = bench.run_with(script, |request| request.run_as_user = Some("nobody".to_owned()));
+    assert_eq!(outcome.ending, Ending::Exited { code: 0 }, "{outcome:?}");
+    assert_eq!((&*outcome.stdout.tail, &*outcome.stderr.tail), ("out\n", "err\n"));
+    assert_eq!(outcome.reported.facts["progress"], "half");
+}
+
 /// Runs a script as another user, its keeper started through the given command.
 fn as_nobody(script: &str, through: &[&str]) -> Outcome {
     let bench = Bench::new();

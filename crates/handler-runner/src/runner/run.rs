@@ -53,10 +53,14 @@ impl Run {
     /// as always.
     pub fn stop(&self) -> io::Result<()> {
         self.stop_asked.store(true, Ordering::Relaxed);
-        match pidfd_send_signal(&self.pidfd, Signal::TERM) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(error) => Err(error.into()),
+        // A handler of the agent's own user may have stopped its keeper.
+        for signal in [Signal::TERM, Signal::CONT] {
+            match pidfd_send_signal(&self.pidfd, signal) {
+                Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
+        Ok(())
     }
 
     /// Where its files are.
