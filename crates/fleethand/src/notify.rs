@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+use crate::telemetry::one_line;
+
 /// The line to the service manager.
 #[derive(Debug)]
 pub(crate) struct Notify {
@@ -32,7 +34,7 @@ impl Notify {
     pub(crate) fn status(&mut self, line: &str) {
         if self.status != line {
             line.clone_into(&mut self.status);
-            tell(&[NotifyState::Status(&self.status)]);
+            tell(&[NotifyState::Status(&on_one_line(line))]);
         }
     }
 
@@ -46,6 +48,11 @@ impl Notify {
     pub(crate) fn stopping() {
         tell(&[NotifyState::Stopping]);
     }
+}
+
+/// A line end would begin another word to the manager, and what a server says of itself may be part of a status.
+fn on_one_line(status: &str) -> String {
+    one_line(status.as_bytes()).trim_end_matches('\n').to_owned()
 }
 
 /// Half of the interval after which the manager gives us up.
@@ -64,6 +71,15 @@ fn tell(state: &[NotifyState]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_says_one_thing_whatever_is_in_it() {
+        let status = on_one_line("not connected (the certificate is for `a\nMAINPID=1\r\0`)\n");
+        assert_eq!(
+            NotifyState::Status(&status).to_string(),
+            "STATUS=not connected (the certificate is for `a\\nMAINPID=1\\r\\u{0}`)"
+        );
+    }
 
     #[test]
     fn the_watchdog_is_fed_at_half_its_interval() {
