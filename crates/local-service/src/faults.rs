@@ -11,7 +11,7 @@ pub use plan::{Action, FaultPlan, FaultRule, InvalidPlan};
 
 use serde_json::{Value, json};
 
-use crate::broker::topic;
+use crate::broker::topic::{self, Destination};
 
 /// What happens and may be disturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +76,15 @@ fn concerns(rule: &FaultRule, subject: Subject<'_>) -> bool {
     match subject {
         Subject::Topic(topic) => {
             let Some(filter) = &rule.topic else { return false };
+            // Only a request can be rejected: what cannot act is not counted, and does not keep other rules from acting.
+            let rejects = matches!(rule.action, Action::Reject(_) | Action::Throttle);
+            if rejects && topic::destination(topic) != Destination::Jobs {
+                return false;
+            }
             if filter.starts_with("$aws/") {
-                return topic::matches(filter, topic);
+                let about = topic.split('/').nth(2);
+                return topic::matches(filter, topic)
+                    && rule.thing.as_ref().is_none_or(|thing| about == Some(thing.as_str()));
             }
             let thing = rule.thing.as_ref().map_or("+", |thing| thing.as_str());
             topic::matches(&format!("$aws/things/{thing}/jobs/{filter}"), topic)
@@ -126,6 +133,28 @@ mod tests {
         assert_eq!(whole.on(Subject::Topic("$aws/events/job/j/completed")), Some(Action::Lose));
         let mut next = faults(json!({"rules": [{"topic": "$next/get", "action": "lose"}]}));
         assert_eq!(next.on(Subject::Topic("$aws/things/t/jobs/$next/get")), Some(Action::Lose));
+    }
+
+    #[test]
+    fn a_whole_topic_is_held_to_the_thing_as_well() {
+        let rule = json!({"topic": "$aws/things/+/jobs/#", "thing": "t2", "action": "lose"});
+        let mut faults = faults(json!({ "rules": [rule] }));
+        assert_eq!(faults.on(Subject::Topic("$aws/things/t1/jobs/get")), None);
+        assert_eq!(faults.on(Subject::Topic("$aws/things/t2/jobs/get")), Some(Action::Lose));
+    }
+
+    #[test]
+    fn what_cannot_be_rejected_uses_up_no_rejection() {
+        let rules = json!({"rules": [
+            {"topic": "#", "action": "throttle", "count": 1},
+            {"topic": "notify", "action": "lose"},
+        ]});
+        let mut faults = faults(rules);
+        assert_eq!(faults.on(Subject::Topic("$aws/things/t/jobs/notify")), Some(Action::Lose));
+        assert_eq!(faults.on(Subject::Topic("$aws/things/t/jobs/get/accepted")), None);
+        assert_eq!(faults.on(Subject::Topic("$aws/things/t/jobs/get")), Some(Action::Throttle));
+        assert_eq!(faults.on(Subject::Topic("$aws/things/t/jobs/get")), None);
+        assert_eq!(faults.report()["rules"][0]["matched"], 2);
     }
 
     #[test]

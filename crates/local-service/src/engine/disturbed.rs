@@ -115,13 +115,8 @@ impl<T: JobsTap> Engine<T> {
                 }
                 outcome
             }
-            Some(Action::Reject(name)) => {
-                Err(Refusal::new(error_status(&name).unwrap_or(500), &name, MESSAGE))
-            }
-            Some(Action::Throttle) => {
-                let status = if plane == Plane::Control { 400 } else { 429 };
-                Err(Refusal::new(status, "ThrottlingException", MESSAGE))
-            }
+            Some(Action::Reject(name)) => Err(refused(plane, &name)),
+            Some(Action::Throttle) => Err(refused(plane, "ThrottlingException")),
             Some(Action::Cut) => {
                 if let Err(refusal) = self.call(plane, &operation, params, now) {
                     tracing::debug!(operation, "Refused before the answer was lost: {}", refusal.message);
@@ -137,4 +132,13 @@ impl<T: JobsTap> Engine<T> {
         let effects = self.hub.on_gone(connection, now);
         self.perform(effects, now);
     }
+}
+
+/// An error on request, with its status on that plane: they differ in one.
+fn refused(plane: Plane, name: &str) -> Refusal {
+    let status = match (plane, name) {
+        (Plane::Data, "ThrottlingException") => 429,
+        _ => error_status(name).unwrap_or(500),
+    };
+    Refusal::new(status, name, MESSAGE)
 }

@@ -5,6 +5,7 @@ use jobs_protocol::message::ErrorCode;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::topic;
+use crate::http::routes;
 
 /// Longest delay, in milliseconds: a day.
 const LONGEST: u64 = 86_400_000;
@@ -101,11 +102,20 @@ impl FaultRule {
                 } else {
                     format!("$aws/things/t/jobs/{topic}")
                 };
-                if !topic::is_valid_filter(&whole) {
-                    return Err(format!("`topic` is no filter of Jobs topics: {}", topic.escape_debug()));
+                if !topic::is_valid_filter(&whole) || !fits_something(&whole) {
+                    return Err(format!("`topic` fits no topic of Jobs: {}", topic.escape_debug()));
+                }
+                if let Some(thing) = &self.thing
+                    && topic.starts_with("$aws/")
+                    && !whole.split('/').nth(2).is_some_and(|level| level == "+" || level == thing.as_str())
+                {
+                    return Err(format!("`topic` is not about the thing {thing}: {}", topic.escape_debug()));
                 }
             }
-            (None, Some(_)) => {}
+            (None, Some(operation)) if operation == "*" || routes::is_operation(operation) => {}
+            (None, Some(operation)) => {
+                return Err(format!("`operation` is none that is here: {}", operation.escape_debug()));
+            }
             (None, None) | (Some(_), Some(_)) => {
                 return Err("exactly one of `topic` and `operation` is needed".to_owned());
             }
@@ -138,6 +148,24 @@ impl FaultRule {
             | Action::Cut => Ok(()),
         }
     }
+}
+
+/// Whether there is a topic of the service that fits a filter: one with a mistake in it would act on nothing without a word.
+fn fits_something(filter: &str) -> bool {
+    let levels: Vec<&str> = filter.split('/').collect();
+    if levels[..2] == ["$aws", "events"] {
+        return true;
+    }
+    let literal = |index: usize, other: &'static str| match levels.get(index) {
+        Some(&("+" | "#")) | None => other.to_owned(),
+        Some(level) => (*level).to_owned(),
+    };
+    let (thing, job) = (literal(2, "t"), literal(4, "j"));
+    let requests = ["get", "start-next", &format!("{job}/get"), &format!("{job}/update")].map(str::to_owned);
+    let replies =
+        requests.iter().flat_map(|request| ["accepted", "rejected"].map(|end| format!("{request}/{end}")));
+    let all = ["notify", "notify-next"].into_iter().map(str::to_owned).chain(replies).chain(requests.clone());
+    all.into_iter().any(|rest| topic::matches(filter, &format!("$aws/things/{thing}/jobs/{rest}")))
 }
 
 fn answers_nothing(filter: &str) -> bool {
@@ -198,11 +226,49 @@ mod tests {
     }
 
     #[test]
+    fn every_topic_of_jobs_has_its_filters() {
+        for topic in [
+            "#",
+            "+",
+            "+/#",
+            "get",
+            "get/+",
+            "get/accepted",
+            "start-next/rejected",
+            "$next/get",
+            "$next/get/accepted",
+            "+/update",
+            "+/update/#",
+            "job-1/update/rejected",
+            "notify-next",
+            "$aws/things/t1/jobs/get",
+            "$aws/things/+/jobs/#",
+            "$aws/things/t1/#",
+            "$aws/events/jobExecution/+/succeeded",
+        ] {
+            assert_eq!(fault(&json!({"topic": topic, "action": "lose"})), None, "{topic}");
+        }
+        assert_eq!(fault(&json!({"topic": "$aws/things/+/jobs/#", "thing": "t2", "action": "lose"})), None);
+    }
+
+    #[test]
     fn what_cannot_be_followed_is_told_with_its_rule() {
         for (rule, said) in [
             (json!({"action": "lose"}), "exactly one"),
             (json!({"topic": "a", "operation": "b", "action": "lose"}), "exactly one"),
-            (json!({"topic": "a#", "action": "lose"}), "no filter"),
+            (json!({"topic": "a#", "action": "lose"}), "fits no topic"),
+            (json!({"topic": "", "action": "lose"}), "fits no topic"),
+            (json!({"topic": "update", "action": "lose"}), "fits no topic"),
+            (json!({"topic": "+/update/acepted", "action": "lose"}), "fits no topic"),
+            (
+                json!({"topic": "$aws/things/t1/jobs/get", "thing": "t2", "action": "lose"}),
+                "not about the thing t2",
+            ),
+            (
+                json!({"topic": "$aws/events/job/#", "thing": "t2", "action": "lose"}),
+                "not about the thing t2",
+            ),
+            (json!({"operation": "createJob", "action": "lose"}), "none that is here"),
             (json!({"topic": "get", "action": "lose", "probability": 1.5}), "from 0 to 1"),
             (json!({"topic": "get", "action": {"repeat": 0}}), "`repeat`"),
             (json!({"topic": "get", "action": {"delay": 90_000_000}}), "`delay`"),

@@ -10,7 +10,7 @@ mod browser;
 mod management;
 pub(crate) mod objects;
 mod request;
-mod routes;
+pub(crate) mod routes;
 mod websocket;
 
 use axum::Router;

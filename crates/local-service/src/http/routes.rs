@@ -92,6 +92,11 @@ const DATA: &[Route] = &[
     route("POST", "/things/{thingName}/jobs/{jobId}", "UpdateJobExecution"),
 ];
 
+/// Whether there is such an operation, of either service.
+pub(crate) fn is_operation(name: &str) -> bool {
+    CONTROL.iter().chain(DATA).any(|route| route.operation == name)
+}
+
 /// A route, and the members that its path has bound.
 #[derive(Debug)]
 pub(crate) struct Hit {
