@@ -122,7 +122,7 @@ fn connect(input: &mut Input) -> Result<Connect, Malformed> {
             packet_id: 0,
             properties: about.forward,
             expiry: about.expiry,
-            aliased: false,
+            alias: None,
         })
     };
     if flags & 0b1000_0000 != 0 {
@@ -160,7 +160,7 @@ fn publish(first: u8, input: &mut Input, version: Version) -> Result<Publish, Ma
         packet_id,
         properties: properties.forward,
         expiry: properties.expiry,
-        aliased: properties.aliased,
+        alias: properties.alias,
     })
 }
 
@@ -336,7 +336,7 @@ mod tests {
         let Ok(Some(Received::Publish(publish))) = decode_all(&bytes, Some(Version::V5)) else {
             panic!("no publication")
         };
-        assert!(publish.aliased);
+        assert_eq!(publish.alias, Some(1));
         assert_eq!(publish.expiry, Some(60));
         assert_eq!(&publish.payload[..], b"payload");
         let mut kept: Vec<u8> = publish.properties.to_vec();

@@ -5,7 +5,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::packet::{ConnAck, MAX_PACKET, Publish, Reason, Sent, Version};
+use super::packet::{ConnAck, MAX_ALIASES, MAX_PACKET, Publish, RECEIVE_MAXIMUM, Reason, Sent, Version};
 
 /// Bytes of the message expiry property.
 const EXPIRY_SIZE: usize = 5;
@@ -94,6 +94,10 @@ fn connack(answer: &ConnAck, version: Version, body: &mut BytesMut) {
             body.put_u8(answer.reason.code());
             let mut properties = BytesMut::new();
             if answer.reason == Reason::Success {
+                properties.put_u8(0x21);
+                properties.put_u16(RECEIVE_MAXIMUM);
+                properties.put_u8(0x22);
+                properties.put_u16(MAX_ALIASES);
                 properties.put_u8(0x24);
                 properties.put_u8(1);
                 properties.put_u8(0x27);
@@ -233,7 +237,7 @@ mod tests {
             packet_id: 7,
             properties: Bytes::from_static(b"\x03\x00\x04text"),
             expiry: Some(60),
-            aliased: false,
+            alias: None,
         }
     }
 

@@ -64,6 +64,8 @@ struct Link {
     client: ClientId,
     version: Version,
     will: Option<Publish>,
+    /// What the client's topic aliases stand for.
+    aliases: BTreeMap<u16, String>,
     /// What its policy lets it do; `None`: everything.
     permit: Option<Arc<Permit>>,
     heard_at: Millis,
@@ -225,6 +227,7 @@ impl Hub {
                 client: client.clone(),
                 version: connect.version,
                 will: connect.will,
+                aliases: BTreeMap::new(),
                 permit: permit.clone(),
                 heard_at: now,
                 silence: Millis(u64::from(given) * 1500),

@@ -12,6 +12,11 @@ pub(crate) const MAX_PACKET: usize = 149_504;
 /// Largest payload of a publication, in bytes (AWS IoT quota).
 pub(crate) const MAX_PAYLOAD: usize = 131_072;
 
+/// Most topic aliases of a client (AWS IoT quota for MQTT 5).
+pub(crate) const MAX_ALIASES: u16 = 8;
+/// Most publications that a client may have unacknowledged (AWS IoT quota). They are acknowledged as they come.
+pub(crate) const RECEIVE_MAXIMUM: u16 = 100;
+
 /// The two protocol levels that are spoken on one port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Version {
@@ -128,8 +133,9 @@ pub(crate) struct Publish {
     pub(crate) properties: Bytes,
     /// MQTT 5: seconds after which the message is of no use any more.
     pub(crate) expiry: Option<u32>,
-    /// A topic alias was used. None is offered, so this is the client's mistake.
-    pub(crate) aliased: bool,
+    /// MQTT 5: a number that stands for the topic on this connection, or shall from now on. Clients may use it; the broker
+    /// does not.
+    pub(crate) alias: Option<u16>,
 }
 
 /// Filters with the QoS wanted for each.

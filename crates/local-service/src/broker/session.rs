@@ -272,7 +272,7 @@ impl Session {
             packet_id,
             properties: if five { message.properties.clone() } else { Bytes::new() },
             expiry: left.filter(|_| five),
-            aliased: false,
+            alias: None,
         };
         (encode::size(&publish) <= usize::try_from(self.maximum_packet).unwrap_or(usize::MAX))
             .then_some(publish)

@@ -199,6 +199,6 @@ fn request() -> Received {
         packet_id: 9,
         properties: Bytes::new(),
         expiry: None,
-        aliased: false,
+        alias: None,
     })
 }

@@ -12,7 +12,7 @@ pub(super) struct Properties {
     pub(super) receive_maximum: Option<u16>,
     pub(super) maximum_packet: Option<u32>,
     pub(super) expiry: Option<u32>,
-    pub(super) aliased: bool,
+    pub(super) alias: Option<u16>,
     pub(super) identified: bool,
     /// Those that a subscriber gets with the message, as they were written.
     pub(super) forward: Bytes,
@@ -48,10 +48,7 @@ pub(super) fn properties(input: &mut Input, allowed: &[u8]) -> Result<Properties
             0x22 => {
                 input.short()?;
             }
-            0x23 => {
-                input.short()?;
-                found.aliased = true;
-            }
+            0x23 => found.alias = Some(input.short()?),
             0x02 => found.expiry = Some(input.long()?),
             0x18 => {
                 input.long()?;

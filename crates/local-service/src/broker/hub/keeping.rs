@@ -171,7 +171,7 @@ mod tests {
             packet_id: 7,
             properties,
             expiry: Some(600),
-            aliased: false,
+            alias: None,
         })
     }
 

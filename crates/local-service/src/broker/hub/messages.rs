@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{ConnectionId, Effect, Hub};
-use crate::broker::packet::{MAX_PAYLOAD, Publish, Qos, Reason, Sent, Version};
+use crate::broker::packet::{MAX_ALIASES, MAX_PAYLOAD, Publish, Qos, Reason, Sent, Version};
 use crate::broker::policy::{Deed, Permit};
 use crate::broker::session::Message;
 use crate::broker::subscriptions::ClientId;
@@ -56,7 +56,18 @@ impl Hub {
         clients.filter_map(|client| self.sessions.get(&client)?.connection).collect()
     }
 
-    pub(super) fn published(&mut self, from: ConnectionId, version: Version, publish: Publish, now: Millis) {
+    pub(super) fn published(
+        &mut self,
+        from: ConnectionId,
+        version: Version,
+        mut publish: Publish,
+        now: Millis,
+    ) {
+        if let Some(alias) = publish.alias
+            && let Err(reason) = self.resolve(from, alias, &mut publish.topic)
+        {
+            return self.shut(from, reason, now);
+        }
         match publish_verdict(&publish) {
             PublishVerdict::Take => {}
             PublishVerdict::Unsupported if version == Version::V311 => return,
@@ -81,6 +92,20 @@ impl Hub {
         } else {
             self.distribute_of_client(publish, now);
         }
+    }
+
+    /// Puts the topic in that an alias stands for, or lets it stand for the topic from now on (MQTT 5, section 3.3.2.3.4).
+    fn resolve(&mut self, from: ConnectionId, alias: u16, topic: &mut String) -> Result<(), Reason> {
+        let Some(link) = self.links.get_mut(&from) else { return Ok(()) };
+        if !(1..=MAX_ALIASES).contains(&alias) {
+            return Err(Reason::TopicAliasInvalid);
+        }
+        if topic.is_empty() {
+            topic.clone_from(link.aliases.get(&alias).ok_or(Reason::ProtocolError)?);
+        } else {
+            link.aliases.insert(alias, topic.clone());
+        }
+        Ok(())
     }
 
     /// As live-behaviour, section 9, has it: 3.1.1 is closed; 5 is told, and stays if there is a PUBACK to tell it.
@@ -189,9 +214,7 @@ pub(super) fn unacceptable_will(will: &Publish) -> Option<Reason> {
 }
 
 pub(super) fn publish_verdict(publish: &Publish) -> PublishVerdict {
-    if publish.aliased {
-        PublishVerdict::Fault(Reason::TopicAliasInvalid)
-    } else if publish.qos == Qos::ExactlyOnce {
+    if publish.qos == Qos::ExactlyOnce {
         PublishVerdict::Unsupported
     } else if !topic::is_valid_topic(&publish.topic) {
         PublishVerdict::Fault(Reason::TopicNameInvalid)

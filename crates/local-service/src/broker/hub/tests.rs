@@ -373,6 +373,33 @@ fn an_unsubscribed_filter_gets_nothing_and_is_answered() {
 }
 
 #[test]
+fn a_topic_alias_stands_for_its_topic_on_its_connection() {
+    let mut desk = Desk::default();
+    let client = desk.client("c", Version::V5);
+    desk.subscribe(client, "a/#", Qos::AtMostOnce);
+    let say = |desk: &mut Desk, topic: &str, alias| {
+        let publish = Publish { alias: Some(alias), ..message(topic, Qos::AtMostOnce) };
+        desk.hub.on_packet(client, Received::Publish(publish), NOW)
+    };
+    for (topic, heard) in [("a/1", "a/1"), ("", "a/1"), ("a/2", "a/2"), ("", "a/2")] {
+        let effects = say(&mut desk, topic, 8);
+        assert_eq!(delivered(&effects), [(client, heard.to_owned(), Qos::AtMostOnce)]);
+    }
+    let (other, _) = desk.connect(connect("d", Version::V5));
+    for (connection, topic, alias, reason) in
+        [(other, "", 8, Reason::ProtocolError), (client, "a/3", 9, Reason::TopicAliasInvalid)]
+    {
+        let publish = Publish { alias: Some(alias), ..message(topic, Qos::AtMostOnce) };
+        let effects = desk.hub.on_packet(connection, Received::Publish(publish), NOW);
+        assert_eq!(effects, closed(connection, reason));
+    }
+    let client = desk.client("c", Version::V5);
+    let publish = Publish { alias: Some(0), ..message("a", Qos::AtMostOnce) };
+    let effects = desk.hub.on_packet(client, Received::Publish(publish), NOW);
+    assert_eq!(effects, closed(client, Reason::TopicAliasInvalid));
+}
+
+#[test]
 fn a_second_connect_on_a_connection_is_a_fault() {
     let mut desk = Desk::default();
     let client = desk.client("c", Version::V5);
@@ -431,7 +458,7 @@ fn message(topic: &str, qos: Qos) -> Publish {
         packet_id: if qos == Qos::AtMostOnce { 0 } else { 5 },
         properties: Bytes::new(),
         expiry: None,
-        aliased: false,
+        alias: None,
     }
 }
 
