@@ -102,10 +102,9 @@ fn connack(answer: &ConnAck, version: Version, body: &mut BytesMut) {
                 properties.put_u8(1);
                 properties.put_u8(0x27);
                 properties.put_u32(u32::try_from(MAX_PACKET).expect("the limit is far below 4 GB"));
-                for absent in [0x29, 0x2A] {
-                    properties.put_u8(absent);
-                    properties.put_u8(0);
-                }
+                // No subscription identifiers.
+                properties.put_u8(0x29);
+                properties.put_u8(0);
                 if let Some(seconds) = answer.session_expiry {
                     properties.put_u8(0x11);
                     properties.put_u32(seconds);

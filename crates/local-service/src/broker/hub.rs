@@ -357,8 +357,13 @@ impl Attached {
         Self { session, connection: None, permit: None }
     }
 
-    fn may_receive(&self, topic: &str) -> bool {
-        self.permit.as_ref().is_none_or(|permit| permit.allows(Deed::Receive(topic)))
+    /// Whether its policy lets it receive a message; for a group, AWS's samples allow the topic with the group's name.
+    fn may_receive(&self, topic: &str, group: Option<&str>) -> bool {
+        self.permit.as_ref().is_none_or(|permit| {
+            let shared = group.map(|group| format!("$share/{group}/{topic}"));
+            permit.allows(Deed::Receive(topic))
+                || shared.is_some_and(|topic| permit.allows(Deed::Receive(&topic)))
+        })
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod outlet;
 pub(crate) mod packet;
 pub(crate) mod policy;
 pub(crate) mod session;
+pub(crate) mod shared;
 pub(crate) mod shown;
 pub(crate) mod subscriptions;
 pub(crate) mod tls;

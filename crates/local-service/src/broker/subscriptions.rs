@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::packet::Qos;
+use super::shared::{Groups, Turn};
 use super::topic;
 
 /// The identity of a session.
@@ -21,6 +22,7 @@ type Subscribers = BTreeMap<ClientId, Qos>;
 pub(crate) struct Subscriptions {
     exact: HashMap<Box<str>, Subscribers>,
     wildcard: Node,
+    shared: Groups,
 }
 
 /// What follows a number of levels that filters begin with.
@@ -37,6 +39,9 @@ struct Node {
 impl Subscriptions {
     /// Adds a subscription, or replaces the QoS of one that is there.
     pub(crate) fn add(&mut self, client: &ClientId, filter: &str, qos: Qos) {
+        if topic::shared(filter).is_some() {
+            return self.shared.add(client, filter, qos);
+        }
         if !topic::has_wildcard(filter) {
             self.exact.entry(filter.into()).or_default().insert(client.clone(), qos);
             return;
@@ -54,7 +59,9 @@ impl Subscriptions {
 
     /// Takes a subscription away, if it is there.
     pub(crate) fn remove(&mut self, client: &ClientId, filter: &str) {
-        if topic::has_wildcard(filter) {
+        if topic::shared(filter).is_some() {
+            self.shared.remove(client, filter);
+        } else if topic::has_wildcard(filter) {
             self.wildcard.remove(client, filter);
         } else if let Some(subscribers) = self.exact.get_mut(filter) {
             subscribers.remove(client);
@@ -64,7 +71,12 @@ impl Subscriptions {
         }
     }
 
-    /// Each client that gets a message on `topic`, once, with the highest QoS that its matching filters were
+    /// Who gets a message on `topic` for a group, one of each.
+    pub(crate) fn turns(&mut self, topic: &str, there: impl Fn(&ClientId) -> bool) -> Vec<Turn> {
+        self.shared.of_topic(topic, there)
+    }
+
+    /// Each client that gets a message on `topic` for itself, once, with the highest QoS that its matching filters were
     /// granted.
     pub(crate) fn of_topic(&self, topic: &str) -> BTreeMap<ClientId, Qos> {
         let mut found = self.exact.get(topic).cloned().unwrap_or_default();

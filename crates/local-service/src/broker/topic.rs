@@ -46,8 +46,12 @@ pub(crate) fn is_valid_topic(topic: &str) -> bool {
 }
 
 /// A filter that may be subscribed to: wildcards stand alone in their level, `#` last, within the limits, and of
-/// the `$` topics only those that clients have business with.
+/// the `$` topics only those that clients have business with. A shared filter is one behind the name of its group.
 pub(crate) fn is_valid_filter(filter: &str) -> bool {
+    if let Some((name, filter)) = shared(filter) {
+        let valid = !name.is_empty() && !name.contains(['+', '#']) && name.len() <= MAX_BYTES;
+        return valid && shared(filter).is_none() && is_valid_filter(filter);
+    }
     let mut levels = filter.split('/').peekable();
     let mut well_formed = within_limits(filter);
     while let Some(level) = levels.next() {
@@ -62,7 +66,7 @@ pub(crate) fn is_valid_filter(filter: &str) -> bool {
 }
 
 /// `$aws/things/{thing}/...` and `$aws/events/{kind}/...`. `$aws/#`, `$aws/things` or `$foo/x` are refused, as AWS
-/// does; shared subscriptions are not offered.
+/// does.
 fn is_client_family(filter: &str) -> bool {
     let levels: Vec<&str> = filter.split('/').collect();
     match levels[..] {
@@ -70,6 +74,11 @@ fn is_client_family(filter: &str) -> bool {
         ["$aws", "events", kind, ..] => levels.len() >= 4 && kind != "#",
         _ => false,
     }
+}
+
+/// The name of the group and the filter of a shared subscription, `$share/NAME/FILTER`; `None` if it is none.
+pub(crate) fn shared(filter: &str) -> Option<(&str, &str)> {
+    filter.strip_prefix("$share/")?.split_once('/')
 }
 
 /// Has `+` or `#` in it; only meaningful for a valid filter.
@@ -161,10 +170,27 @@ mod tests {
             "$aws/things/t1/jobs/notify-next",
             "$aws/events/job/#",
             "$aws/events/jobExecution/j1/succeeded",
+            "$share/g/a/+",
+            "$share/g/$aws/things/t1/jobs/notify-next",
+            "$share/g/1/2/3/4/5/6/7/8",
         ] {
             assert!(is_valid_filter(valid), "{valid}");
         }
-        for invalid in ["$aws/#", "$aws/things", "$aws/things/#", "$aws/rules/x", "$foo/x", "$share/g/a"] {
+        for invalid in [
+            "$aws/#",
+            "$aws/things",
+            "$aws/things/#",
+            "$aws/rules/x",
+            "$foo/x",
+            "$share",
+            "$share/g",
+            "$share/g/",
+            "$share//a",
+            "$share/+/a",
+            "$share/g/$aws/#",
+            "$share/g/$share/h/a",
+            "$share/g/1/2/3/4/5/6/7/8/9",
+        ] {
             assert!(!is_valid_filter(invalid), "{invalid}");
         }
     }

@@ -6,6 +6,7 @@ use super::{ConnectionId, Effect, Hub};
 use crate::broker::packet::{MAX_ALIASES, MAX_PAYLOAD, Publish, Qos, Reason, Sent, Version};
 use crate::broker::policy::{Deed, Permit};
 use crate::broker::session::Message;
+use crate::broker::shared::Turn;
 use crate::broker::subscriptions::ClientId;
 use crate::broker::topic::{self, Destination};
 use crate::clock::Millis;
@@ -37,7 +38,7 @@ impl Hub {
                 .map(|(_, &qos)| qos)
                 .max();
             let qos = granted.unwrap_or(Qos::AtMostOnce);
-            self.deliver(&client, Message::new(topic, payload, qos), now);
+            self.deliver(&client, Message::new(topic, payload, qos), None, now);
         }
         std::mem::take(&mut self.effects)
     }
@@ -152,14 +153,22 @@ impl Hub {
     fn distribute(&mut self, message: &Message, now: Millis) {
         for (client, granted) in self.subscriptions.of_topic(&message.topic) {
             let qos = message.qos.min(granted);
-            self.deliver(&client, Message { qos, ..message.clone() }, now);
+            self.deliver(&client, Message { qos, ..message.clone() }, None, now);
+        }
+        let Self { subscriptions, sessions, .. } = self;
+        let there =
+            |client: &ClientId| sessions.get(client).is_some_and(|attached| attached.connection.is_some());
+        for Turn { client, qos, group } in subscriptions.turns(&message.topic, there) {
+            let qos = message.qos.min(qos);
+            self.deliver(&client, Message { qos, ..message.clone() }, Some(&group), now);
         }
     }
 
-    fn deliver(&mut self, client: &ClientId, message: Message, now: Millis) {
+    /// Gives a message to a client; `group`: for which it gets it.
+    fn deliver(&mut self, client: &ClientId, message: Message, group: Option<&str>, now: Millis) {
         if let Some(attached) = self.sessions.get_mut(client) {
             // Dropped without a word to either side, as AWS does.
-            if !attached.may_receive(&message.topic) {
+            if !attached.may_receive(&message.topic, group) {
                 tracing::debug!(%client, topic = %message.topic, "The policy does not let a client receive a message");
                 return;
             }

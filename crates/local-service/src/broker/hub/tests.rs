@@ -373,6 +373,26 @@ fn an_unsubscribed_filter_gets_nothing_and_is_answered() {
 }
 
 #[test]
+fn each_message_goes_to_one_of_a_group_and_to_those_who_are_there_first() {
+    let mut desk = Desk::default();
+    let lasting = |id| Connect { clean: false, ..connect(id, Version::V311) };
+    let (first, _) = desk.connect(lasting("a"));
+    let second = desk.client("b", Version::V5);
+    for member in [first, second] {
+        desk.subscribe(member, "$share/g/t/+", Qos::AtLeastOnce);
+    }
+    let hear = |hub: &mut Hub| delivered(&hub.publish("t/1", Bytes::new(), NOW));
+    let to = |member| vec![(member, "t/1".to_owned(), Qos::AtLeastOnce)];
+    assert_eq!(hear(&mut desk.hub), to(first));
+    assert_eq!(hear(&mut desk.hub), to(second));
+    let _ = desk.hub.on_gone(first, NOW);
+    assert_eq!(hear(&mut desk.hub), to(second));
+    let _ = desk.hub.on_gone(second, NOW);
+    assert_eq!(hear(&mut desk.hub), [], "kept for the one whose session lasts");
+    assert_eq!(delivered(&desk.connect(lasting("a")).1).len(), 1);
+}
+
+#[test]
 fn a_topic_alias_stands_for_its_topic_on_its_connection() {
     let mut desk = Desk::default();
     let client = desk.client("c", Version::V5);
