@@ -181,7 +181,11 @@ fn after_damage_a_run_of_which_nothing_is_left_is_not_taken_for_one_that_never_w
     let mut bench = reborn(&damaged(2), 2);
     bench.adopted(Found::NeverStarted);
     assert_eq!(bench.update()["status"], "FAILED");
-    assert!(bench.detail("reason").contains("nobody knows whether it ran (the agent's journal was damaged)"));
+    assert!(
+        bench
+            .detail("reason")
+            .contains("nobody knows whether it ran (the agent's records of it were damaged or removed)")
+    );
     bench.updated("FAILED", 3);
     assert!(bench.started.is_empty());
 }
