@@ -120,11 +120,10 @@ pub(crate) fn load(flags: &Flags, surroundings: &Surroundings) -> Result<Loaded,
     let runtime = runtime.filter(|_| provisioned.as_ref().is_some_and(RawRuntime::is_complete));
     let merged = layers::merge(&written.value, std::env::vars_os(), &flags.keys, provisioned.as_ref())
         .map_err(ConfigError::Layers)?;
-    let source =
-        file.as_ref().map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());
-    for key in written.unknown.into_iter().chain(merged.unknown) {
-        faults.push(unknown_key(&key, &source));
-    }
+    let source = file.as_ref().map_or_else(String::new, |file| file.display().to_string());
+    faults.extend(written.unknown.iter().map(|key| unknown_key(key, &source)));
+    let variables = merged.unknown.iter().map(|key| layers::variable(key));
+    faults.extend(variables.map(|variable| unknown_key(&variable, "the environment")));
     faults.extend(written.doubled.iter().map(|key| twice(key)));
     mistyped.extend(written.mistyped);
     let (tolerated, wrong): (Vec<_>, Vec<_>) = mistyped.iter().partition(|each| may_be_mistyped(&each.key));

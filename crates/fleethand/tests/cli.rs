@@ -183,6 +183,17 @@ fn values_of_a_wrong_type_come_all_at_once_and_are_not_missed_as_well() {
 }
 
 #[test]
+fn a_variable_that_nobody_asked_for_is_told_by_its_name() {
+    let bench = Bench::new();
+    bench.config(GOOD);
+    let said =
+        bench.run_with(&["check-config", "--config-file", bench.file()], &[("FLEETHAND_GRACE_SECONDS", "5")]);
+    assert_eq!(said.code, 78, "{}", said.text);
+    let complaint = "error: FLEETHAND_GRACE_SECONDS: no such key is known (in the environment)";
+    assert!(said.text.contains(complaint), "{}", said.text);
+}
+
+#[test]
 fn a_wrong_type_in_the_environment_is_told_by_the_name_of_the_variable() {
     let bench = Bench::new();
     bench.config(GOOD);

@@ -42,7 +42,15 @@ const NOT_TEXT: [&str; 15] = [
 
 /// Sections whose members have names of the operator's own. A variable's name cannot spell them (it has lost
 /// its case, and has no dots), so they stand in the file only.
-const FILE_ONLY: [&str; 3] = ["jobs.facts.", "jobs.environment.", "jobs.handlers."];
+const FILE_ONLY: [&str; 3] = ["jobs.facts", "jobs.environment", "jobs.handlers"];
+
+/// Whether a key can be set by a variable: it stands in no section that is in the file only, and is no section itself.
+fn has_a_variable(key: &str) -> bool {
+    let within = |section: &str| {
+        key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    !text::SECTIONS.contains(&key) && !FILE_ONLY.iter().any(|section| within(section))
+}
 
 /// Why the layers do not make a configuration. Never seen: every layer is a part of one.
 #[derive(Debug, thiserror::Error)]
@@ -57,9 +65,8 @@ pub(crate) fn merge(
     flags: &RawConfig,
     provisioned: Option<&raw::RawRuntime>,
 ) -> Result<Tracked, MergeError> {
-    let (file_only, settings): (BTreeMap<_, _>, BTreeMap<_, _>) = settings(variables)
-        .into_iter()
-        .partition(|(key, _)| FILE_ONLY.iter().any(|section| key.starts_with(section)));
+    let (settings, file_only): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        settings(variables).into_iter().partition(|(key, _)| has_a_variable(key));
     let mut figment = Figment::from(Serialized::defaults(raw::defaults()))
         .merge(Serialized::defaults(file))
         .merge(Environment(settings))

@@ -170,7 +170,7 @@ fn lists_for_sections(tree: &mut Value) -> Vec<Mistyped> {
 }
 
 /// The sections whose keys are known; those of features that are not here may be anything.
-const SECTIONS: [&str; 5] =
+pub(super) const SECTIONS: [&str; 5] =
     ["logging", "jobs", "runtime-config", "jobs.default-allow-std-err", "jobs.user-argument"];
 
 /// Removes a member from the tree.
