@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use handler_runner::Allowed;
+use handler_runner::{Allowed, shell_word};
 
 use crate::chain::Chain;
 use crate::config::{self, ConfigError, Flags, Loaded, Logging, Remark, Surroundings};
@@ -53,7 +53,7 @@ fn log_file(logging: &Logging) -> Option<Remark> {
     if !directory.exists() {
         return remark(
             format!("its directory {} does not exist", directory.display()),
-            format!("run: mkdir -p -m 755 {}", directory.display()),
+            format!("run: mkdir -p -m 755 {}", shell_word(directory)),
         );
     }
     if file.exists() && !file.is_file() {

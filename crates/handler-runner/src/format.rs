@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use rustix::fs::StatVfsMountFlags;
 
 use crate::permission::GROUP_AND_OTHERS;
+use crate::shell_word::shell_word;
 
 /// As much as the kernel looks at.
 const LOOKED_AT: u64 = 256;
@@ -106,7 +107,7 @@ fn its_owners_alone(path: &Path) -> Option<String> {
         let owner = facts.uid();
         format!(
             "it belongs to user {owner}, nobody else may execute it, and the agent runs as user {own} (chown {own} {})",
-            path.display()
+            shell_word(path)
         )
     })
 }
@@ -115,7 +116,7 @@ fn missing(interpreter: &str, path: &Path) -> String {
     if interpreter.ends_with('\r') {
         return format!(
             "its lines end with a carriage return, its interpreter is {interpreter:?} so (sed -i 's/\\r$//' {})",
-            path.display()
+            shell_word(path)
         );
     }
     format!("its interpreter {interpreter:?} does not exist")

@@ -6,6 +6,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::shell_word::shell_word;
+
 /// Why a request is refused before anything has run.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -35,7 +37,7 @@ pub enum Refusal {
         program: String,
     },
     /// There is no such directory.
-    #[error("{name:?} was not found: its directory {} does not exist (mkdir -p -m 700 {})", .directory.display(), .directory.display())]
+    #[error("{name:?} was not found: its directory {} does not exist (mkdir -p -m 700 {})", .directory.display(), shell_word(.directory))]
     NoDirectory {
         /// The name that was looked for.
         name: String,
@@ -51,7 +53,7 @@ pub enum Refusal {
         looked_in: Vec<PathBuf>,
     },
     /// The handler directory has permissions for others than its owner.
-    #[error("handler directory {} has mode {found:04o}, wanted 0700 (chmod 700 {})", .path.display(), .path.display())]
+    #[error("handler directory {} has mode {found:04o}, wanted 0700 (chmod 700 {})", .path.display(), shell_word(.path))]
     DirectoryMode {
         /// The directory.
         path: PathBuf,
@@ -59,7 +61,7 @@ pub enum Refusal {
         found: u32,
     },
     /// The handler has permissions for others than its owner, or its owner may not execute it.
-    #[error("handler {} has mode {found:04o}, wanted 0700 (chmod 700 {})", .path.display(), .path.display())]
+    #[error("handler {} has mode {found:04o}, wanted 0700 (chmod 700 {})", .path.display(), shell_word(.path))]
     Mode {
         /// The file.
         path: PathBuf,
@@ -67,7 +69,7 @@ pub enum Refusal {
         found: u32,
     },
     /// The file would run with its owner's rights instead of the ones that were asked for.
-    #[error("{} is set-user-id or set-group-id (mode {found:04o}), which a handler may not be (chmod ug-s {})", .path.display(), .path.display())]
+    #[error("{} is set-user-id or set-group-id (mode {found:04o}), which a handler may not be (chmod ug-s {})", .path.display(), shell_word(.path))]
     SetId {
         /// The file.
         path: PathBuf,
@@ -75,7 +77,7 @@ pub enum Refusal {
         found: u32,
     },
     /// A file or a directory belongs to a user who is neither root nor the agent's.
-    #[error("{} belongs to user {found}, wanted {} (chown {} {})", .path.display(), owners(*.agent), .agent, .path.display())]
+    #[error("{} belongs to user {found}, wanted {} (chown {} {})", .path.display(), owners(*.agent), .agent, shell_word(.path))]
     Owner {
         /// The file or the directory.
         path: PathBuf,
@@ -85,7 +87,7 @@ pub enum Refusal {
         agent: u32,
     },
     /// A directory above the file can be written by others, who could put another file in its place.
-    #[error("directory {} above it can be written by group or others (mode {found:04o}) (chmod go-w {})", .path.display(), .path.display())]
+    #[error("directory {} above it can be written by group or others (mode {found:04o}) (chmod go-w {})", .path.display(), shell_word(.path))]
     WritableParent {
         /// The directory.
         path: PathBuf,
@@ -103,7 +105,7 @@ pub enum Refusal {
         found: u32,
     },
     /// A system program can be written by others.
-    #[error("program {} can be written by group or others (mode {found:04o}) (chmod go-w {})", .path.display(), .path.display())]
+    #[error("program {} can be written by group or others (mode {found:04o}) (chmod go-w {})", .path.display(), shell_word(.path))]
     WritableFile {
         /// The file.
         path: PathBuf,
@@ -111,7 +113,7 @@ pub enum Refusal {
         found: u32,
     },
     /// A system program that nobody may execute.
-    #[error("program {} is not executable (mode {found:04o}) (chmod +x {})", .path.display(), .path.display())]
+    #[error("program {} is not executable (mode {found:04o}) (chmod +x {})", .path.display(), shell_word(.path))]
     NotExecutable {
         /// The file.
         path: PathBuf,
@@ -135,7 +137,7 @@ pub enum Refusal {
         found: &'static str,
     },
     /// A handler is a symbolic link.
-    #[error("handler {} is a symbolic link, wanted the file itself (cp --remove-destination \"$(readlink -f {})\" {})", .path.display(), .path.display(), .path.display())]
+    #[error("handler {} is a symbolic link, wanted the file itself (cp --remove-destination \"$(readlink -f {})\" {})", .path.display(), shell_word(.path), shell_word(.path))]
     SymbolicLink {
         /// The link.
         path: PathBuf,
@@ -263,6 +265,8 @@ mod tests {
             Refusal::Mode { path: path.clone(), found: 0o755 }.to_string(),
             "handler /x/y has mode 0755, wanted 0700 (chmod 700 /x/y)"
         );
+        let odd = PathBuf::from("/x/$(id)");
+        assert!(Refusal::NoDirectory { name: "z".into(), directory: odd }.to_string().contains("'/x/$(id)'"));
         assert_eq!(
             Refusal::Owner { path, found: 1000, agent: 0 }.to_string(),
             "/x/y belongs to user 1000, wanted root (0) (chown 0 /x/y)"

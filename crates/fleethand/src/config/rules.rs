@@ -4,6 +4,8 @@
 use std::io;
 use std::path::Path;
 
+use handler_runner::shell_word;
+
 use super::facts::{FileFacts, Surroundings};
 use super::remark::Remark;
 
@@ -61,7 +63,7 @@ pub(super) fn changeable(key: &str, path: &Path, surroundings: &Surroundings) ->
 fn writable(key: &str, path: &Path, facts: FileFacts) -> Option<Remark> {
     (facts.mode & 0o022 != 0).then(|| {
         let what = format!("{} can be changed by others (mode {:03o})", path.display(), facts.mode);
-        Remark::new(key, what, format!("run: chmod go-w {}", quoted(path)))
+        Remark::new(key, what, format!("run: chmod go-w {}", shell_word(path)))
     })
 }
 
@@ -78,7 +80,7 @@ pub(super) fn secret_file(
     if facts.mode & 0o077 != 0 {
         let what =
             format!("{} can be used by others than its owner (mode {:03o})", path.display(), facts.mode);
-        return Some(Remark::new(key, what, format!("run: chmod 600 {}", quoted(path))));
+        return Some(Remark::new(key, what, format!("run: chmod 600 {}", shell_word(path))));
     }
     foreign_owner(key, path, facts, surroundings)
 }
@@ -92,7 +94,7 @@ pub(super) fn changeable_directory(key: &str, path: &Path, surroundings: &Surrou
     let sticky = facts.mode & 0o1000 != 0 && facts.owner == 0;
     if facts.mode & 0o022 != 0 && !sticky {
         let what = format!("{} can be changed by others (mode {:03o})", directory.display(), facts.mode);
-        return Some(Remark::new(key, what, format!("run: chmod go-w {}", quoted(directory))));
+        return Some(Remark::new(key, what, format!("run: chmod go-w {}", shell_word(directory))));
     }
     foreign_owner(key, directory, facts, surroundings)
 }
@@ -105,7 +107,7 @@ fn not_a_file(key: &str, path: &Path) -> Remark {
 fn foreign_owner(key: &str, path: &Path, facts: FileFacts, surroundings: &Surroundings) -> Option<Remark> {
     (facts.owner != 0 && facts.owner != surroundings.user).then(|| {
         let what = format!("{} belongs to user {}, neither root nor us", path.display(), facts.owner);
-        Remark::new(key, what, format!("run: chown {} {}", surroundings.user, quoted(path)))
+        Remark::new(key, what, format!("run: chown {} {}", surroundings.user, shell_word(path)))
     })
 }
 
@@ -114,14 +116,7 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> (String, String) {
     let mend = if error.kind() == io::ErrorKind::NotFound {
         "put it there, or correct the path".to_owned()
     } else {
-        format!("let it belong to the user that runs the agent: chown USER {}", quoted(path))
+        format!("let it belong to the user that runs the agent: chown USER {}", shell_word(path))
     };
     (format!("{} cannot be read ({error})", path.display()), mend)
-}
-
-/// A path for a command line that somebody copies: quoted where the shell would see more than a word.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }

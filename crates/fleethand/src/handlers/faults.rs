@@ -4,7 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use handler_runner::{Place, Program, Refusal, Settings};
+use handler_runner::{Place, Program, Refusal, Settings, shell_word};
 
 use super::words::to_check;
 use crate::chain::Chain;
@@ -30,7 +30,7 @@ fn of_the_handlers(directory: &Path) -> Vec<Remark> {
         Err(error) => {
             let what = format!("{} cannot be read ({error})", directory.display());
             let mend = if error.kind() == std::io::ErrorKind::NotFound {
-                format!("run: mkdir -p -m 700 {}", directory.display())
+                format!("run: mkdir -p -m 700 {}", shell_word(directory))
             } else {
                 "name a directory that the agent's user can read".to_owned()
             };
