@@ -15,7 +15,8 @@ use super::facts::Surroundings;
 use super::raw::{self, Foreign, RawConfig, RawLogging};
 use super::remark::Remark;
 use super::rules::{
-    ENDPOINT_MEND, Rule, changeable_directory, public_file, secret_file, unreadable, wrong_with_host,
+    ENDPOINT_MEND, PLACEHOLDER, Rule, changeable_directory, public_file, secret_file, unreadable,
+    wrong_with_host,
 };
 
 pub(crate) use jobs::Jobs;
@@ -178,13 +179,13 @@ impl Judge<'_> {
 
     fn thing_name(&mut self, text: Option<&str>) -> Option<ThingName> {
         let name = self.required("thing-name", text)?;
-        match ThingName::try_from(name) {
-            Ok(name) => Some(name),
-            Err(wrong) => {
-                self.complain("thing-name", wrong.to_string(), "write it as the registry of AWS IoT has it");
-                None
-            }
-        }
+        let wrong = match ThingName::try_from(name) {
+            Ok(_) if name == PLACEHOLDER => format!("`{name}` stands in the example for your thing's name"),
+            Ok(name) => return Some(name),
+            Err(wrong) => wrong.to_string(),
+        };
+        self.complain("thing-name", wrong, "write it as the registry of AWS IoT has it");
+        None
     }
 
     /// A path with `~` expanded, and nothing else.

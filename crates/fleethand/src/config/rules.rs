@@ -13,9 +13,14 @@ use super::remark::Remark;
 pub(super) const ENDPOINT_MEND: &str =
     "write the host name alone, as `aws iot describe-endpoint --endpoint-type iot:Data-ATS` prints it";
 
+/// What stands in the example configurations for what only the operator knows.
+pub(super) const PLACEHOLDER: &str = "REPLACE-ME";
+
 /// What is wrong with a host, or nothing.
 pub(super) fn wrong_with_host(host: &str) -> Option<&'static str> {
-    if host.parse::<std::net::Ipv4Addr>().is_ok() {
+    if host.starts_with(PLACEHOLDER) {
+        Some("stands in the example for your endpoint")
+    } else if host.parse::<std::net::Ipv4Addr>().is_ok() {
         None
     } else if host.parse::<std::net::Ipv6Addr>().is_ok() {
         Some("is an IPv6 address, for which no server's certificate can be checked")

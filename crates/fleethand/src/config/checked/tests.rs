@@ -67,6 +67,13 @@ fn every_rule_names_its_key_and_what_was_found() {
         (|raw| raw.endpoint = Some("::1".into()), "endpoint", "is an IPv6 address"),
         (|raw| raw.endpoint = Some("a..example".into()), "endpoint", "is no host name"),
         (|raw| raw.endpoint = Some("a b".into()), "endpoint", "is no host name"),
+        // As in the examples of `config/`, and forgotten there.
+        (
+            |raw| raw.endpoint = Some("REPLACE-ME-ats.iot.x.amazonaws.com".into()),
+            "endpoint",
+            "for your endpoint",
+        ),
+        (|raw| raw.thing_name = Some("REPLACE-ME".into()), "thing-name", "for your thing's name"),
         (|raw| raw.port = Some(0), "port", "is 0; give a whole number from 1 to 65535"),
         (|raw| raw.port = Some(65_536), "port", "65536"),
         (|raw| raw.thing_name = Some("a b".into()), "thing-name", "`a b`"),
