@@ -7,6 +7,7 @@ mod bench;
 use std::fs;
 use std::io;
 use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn ready_is_said_without_a_network_and_a_stop_ends_with_0() {
     let bench = Bench::new();
     bench.config(GOOD);
-    let manager = Manager::new(&bench);
+    let manager = Manager::new();
     let mut daemon = Daemon::start(manager.watch(bench.command(&["--config-file", bench.file()])));
     manager.hears("READY=1");
     daemon.signal(Signal::TERM);
@@ -32,7 +33,7 @@ fn ready_is_said_without_a_network_and_a_stop_ends_with_0() {
 fn the_manager_is_told_what_the_agent_is_about() {
     let bench = Bench::new();
     bench.config(GOOD);
-    let manager = Manager::new(&bench);
+    let manager = Manager::new();
     let _daemon = Daemon::start(manager.watch(bench.command(&["--config-file", bench.file()])));
     manager.hears("STATUS=not connected; idle");
 }
@@ -41,7 +42,7 @@ fn the_manager_is_told_what_the_agent_is_about() {
 fn the_watchdog_is_fed_for_as_long_as_the_loop_turns() {
     let bench = Bench::new();
     bench.config(GOOD);
-    let manager = Manager::new(&bench);
+    let manager = Manager::new();
     let mut command = manager.watch(bench.command(&["--config-file", bench.file()]));
     let _daemon = Daemon::start(command.env("WATCHDOG_USEC", "100000"));
     for _ in 0..3 {
@@ -53,7 +54,7 @@ fn the_watchdog_is_fed_for_as_long_as_the_loop_turns() {
 fn a_second_instance_is_refused_with_the_number_of_the_first() {
     let bench = Bench::new();
     bench.config(GOOD);
-    let manager = Manager::new(&bench);
+    let manager = Manager::new();
     let daemon = Daemon::start(manager.watch(bench.command(&["--config-file", bench.file()])));
     manager.hears("READY=1");
     let said = bench.run(&["--config-file", bench.file()]);
@@ -78,7 +79,7 @@ fn the_log_file_is_opened_again_when_asked() {
     let bench = Bench::new();
     bench.config(GOOD);
     let (log, moved) = (bench.path("log"), bench.path("log.1"));
-    let manager = Manager::new(&bench);
+    let manager = Manager::new();
     let arguments = ["--config-file", bench.file(), "--log-type", "file", "--log-file", &log];
     let daemon = Daemon::start(manager.watch(bench.command(&arguments)));
     manager.hears("READY=1");
@@ -92,7 +93,7 @@ fn the_log_file_is_opened_again_when_asked() {
 fn a_log_file_that_cannot_be_opened_does_not_keep_the_agent_from_working() {
     let bench = Bench::new();
     bench.config(GOOD);
-    let manager = Manager::new(&bench);
+    let manager = Manager::new();
     let arguments = ["--config-file", bench.file(), "--log-type", "file", "--log-file", "/nowhere/log"];
     let _daemon = Daemon::start(manager.watch(bench.command(&arguments)));
     manager.hears("READY=1");
@@ -105,7 +106,7 @@ fn with_jobs_switched_off_nothing_is_connected_to() {
     listener.set_nonblocking(true).unwrap();
     bench.config(GOOD);
     let port = listener.local_addr().unwrap().port().to_string();
-    let manager = Manager::new(&bench);
+    let manager = Manager::new();
     let arguments = ["--config-file", bench.file(), "--port", &port, "--enable-jobs", "false"];
     let mut daemon = Daemon::start(manager.watch(bench.command(&arguments)));
     manager.hears("READY=1");
@@ -148,15 +149,18 @@ impl Drop for Daemon {
 /// Stands in for the service manager.
 struct Manager {
     socket: UnixDatagram,
-    path: String,
+    path: PathBuf,
+    _directory: tempfile::TempDir,
 }
 
 impl Manager {
-    fn new(bench: &Bench) -> Self {
-        let path = bench.path("notify");
+    fn new() -> Self {
+        // A socket's path is short (unix(7)); where temporary files go it may not be.
+        let directory = tempfile::tempdir_in("/tmp").unwrap();
+        let path = directory.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { socket, path }
+        Self { socket, path, _directory: directory }
     }
 
     fn watch(&self, mut command: Command) -> Command {
