@@ -346,15 +346,30 @@ fn a_suspicion_ends_with_the_job_that_it_was_about() {
 /// A part of the service that lags behind may still offer it as it was before it was run.
 #[test]
 fn a_finished_execution_that_was_taken_for_a_new_one_is_recognised_by_its_version() {
-    let mut bench = Bench::finished();
+    // The version that it was left with here, or a later one.
+    for version in [3, 4] {
+        let mut bench = Bench::finished();
+        bench.happens(Event::LinkUp);
+        bench.accepts("$next/get", &json!({"execution": offer(JOB, 1, &hello())}));
+        bench.inspected(None);
+        bench.deeds();
+        bench.rejects("job-1/update", "VersionMismatch", Some(("IN_PROGRESS", version)));
+        assert_eq!(bench.deeds(), ["tell job-1 SUCCEEDED"], "version {version}");
+        bench.updated("SUCCEEDED", version + 1);
+        assert_eq!(bench.started.len(), 1, "once, and not again");
+    }
+}
+
+/// What was never begun has the version with which it was offered, and is no new one for that.
+#[test]
+fn a_rejected_execution_that_is_offered_as_it_was_gets_its_verdict_again() {
+    let mut bench = Bench::offered(settings(), &hello());
+    bench.inspected(Some(Refused { step: 0, reason: "no handler".to_owned() }));
+    bench.rejects("job-1/update", "ResourceNotFound", None);
     bench.happens(Event::LinkUp);
-    bench.accepts("$next/get", &json!({"execution": offer(JOB, 1, &hello())}));
-    bench.inspected(None);
     bench.deeds();
-    bench.rejects("job-1/update", "VersionMismatch", Some(("IN_PROGRESS", 4)));
-    assert_eq!(bench.deeds(), ["tell job-1 SUCCEEDED"]);
-    bench.updated("SUCCEEDED", 5);
-    assert_eq!(bench.started.len(), 1, "once, and not again");
+    bench.accepts("$next/get", &json!({"execution": offer(JOB, 1, &hello())}));
+    assert_eq!(bench.deeds(), ["tell job-1 REJECTED"]);
 }
 
 #[test]

@@ -171,3 +171,20 @@ fn after_an_answer_of_use_it_is_as_patient_as_at_first() {
     asked.dedup();
     assert_eq!(asked, ["ask $next", "ask list"]);
 }
+
+/// However long the last wait was to be.
+#[test]
+fn what_the_service_was_asked_about_the_job_is_asked_at_once_when_the_link_is_back() {
+    let mut bench = Bench::running();
+    bench.hears("notify", &json!({"timestamp": 1, "jobs": {}}));
+    for _ in 0..6 {
+        bench.rejects("job-1/get", "RequestThrottled", None);
+        bench.passes(seconds(64));
+    }
+    bench.rejects("job-1/get", "RequestThrottled", None);
+    bench.deeds();
+    bench.happens(Event::LinkDown);
+    bench.happens(Event::LinkUp);
+    let said = bench.said();
+    assert!(said.contains(&"ask job-1".to_owned()), "{said:?}");
+}
