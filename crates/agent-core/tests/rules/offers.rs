@@ -318,6 +318,17 @@ fn a_version_that_was_heard_is_the_one_that_the_report_expects() {
     assert_eq!(bench.update()["expectedVersion"], 5);
 }
 
+/// Nobody knows how old a notification is.
+#[test]
+fn a_notification_does_not_take_the_version_back() {
+    let mut bench = Bench::running_with(settings(), &steps(&[json!({}), json!({})]));
+    bench.ends(exited(0));
+    bench.updated("IN_PROGRESS", 3);
+    bench.notify_next(&in_progress(JOB, 2));
+    bench.ends(exited(0));
+    assert_eq!(bench.update()["expectedVersion"], 3);
+}
+
 /// One answer that a job is gone needs another one; an answer about an earlier job is not that.
 #[test]
 fn a_suspicion_ends_with_the_job_that_it_was_about() {
