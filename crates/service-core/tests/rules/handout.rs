@@ -116,6 +116,26 @@ fn a_thing_that_was_deleted_is_not_handed_what_it_has_not_got_yet() {
 }
 
 #[test]
+fn a_thing_that_leaves_and_joins_again_before_its_turn_is_queued_once() {
+    let (mut bench, targets) = fleet(3);
+    let more = json!({"targets": targets, "targetSelection": "CONTINUOUS", "jobExecutionsRolloutConfig": {"maximumPerMinute": 1}});
+    bench.job("j", more);
+    for change in ["RemoveThingFromThingGroup", "AddThingToThingGroup"] {
+        bench.control(change, json!({"thingGroupName": "g", "thingName": "b1"})).unwrap();
+    }
+    assert_eq!(count(&mut bench, "Queued"), 2);
+    assert_eq!(topics(&bench.passes(MINUTE)), ["b2/jobs/notify", "b2/jobs/notify-next"]);
+}
+
+#[test]
+fn a_snapshot_is_of_the_things_that_were_there_when_it_was_taken() {
+    let (mut bench, targets) = fleet(2);
+    bench.job("j", json!({"targets": targets, "jobExecutionsRolloutConfig": {"maximumPerMinute": 1}}));
+    bench.control("RemoveThingFromThingGroup", json!({"thingGroupName": "g", "thingName": "b1"})).unwrap();
+    assert_eq!(topics(&bench.passes(MINUTE)), ["b1/jobs/notify", "b1/jobs/notify-next"]);
+}
+
+#[test]
 fn another_pace_holds_from_the_next_batch_on() {
     let (mut bench, targets) = fleet(9);
     bench.job("j", json!({"targets": targets, "jobExecutionsRolloutConfig": {"maximumPerMinute": 1}}));
@@ -203,6 +223,24 @@ fn after_the_end_a_continuous_job_takes_nobody_and_completes_with_its_last_execu
     assert_eq!(count(&mut bench, "Queued"), 1);
     bench.raw("$aws/things/b0/jobs/j/update", br#"{"status":"SUCCEEDED"}"#);
     assert_eq!((job(&mut bench)["status"].clone(), bench.service.deadline()), (json!("COMPLETED"), None));
+}
+
+#[test]
+fn after_the_end_a_failure_is_not_tried_again() {
+    let mut bench = Bench::new();
+    let criteria = json!([{"failureType": "FAILED", "numberOfRetries": 2}]);
+    bench.job(
+        "j",
+        json!({"schedulingConfig": {"endTime": "2024-07-03T10:17"}, "jobExecutionsRetryConfig": {"criteriaList": criteria}}),
+    );
+    bench.publish("j/update", r#"{"status":"FAILED"}"#);
+    assert_eq!(count(&mut bench, "Queued"), 1, "before the end it is");
+    bench.passes(31 * MINUTE);
+    bench.publish("j/update", r#"{"status":"FAILED"}"#);
+    assert_eq!(
+        (count(&mut bench, "Queued"), job(&mut bench)["status"].clone()),
+        (json!(0), json!("COMPLETED"))
+    );
 }
 
 #[test]
