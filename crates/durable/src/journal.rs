@@ -11,8 +11,9 @@ use crate::segment::{self, DamageKind, MAX_JOURNAL, MAX_RECORD, STEP};
 pub use error::{AppendError, Damage, OpenError, RewriteError};
 
 const FILE_MODE: u32 = 0o600;
-/// Files set aside are numbered from 1; a device that has damaged this many keeps the last ones in place.
-const MAX_SET_ASIDE: u32 = 1000;
+/// Files set aside are numbered from 1, and so many are kept. A disk that damages the journal again and again is neither
+/// to be filled with them nor to keep the caller from going on.
+const MOST_SET_ASIDE: u32 = 10;
 
 /// An append-only file of records.
 ///
@@ -221,18 +222,21 @@ fn damaged(kind: DamageKind) -> segment::Scan {
     segment::Scan { records: Vec::new(), end: 0, torn: false, damage: Some(kind) }
 }
 
-/// Keeps the damaged file under a free name. It also keeps its place until the new file takes it: a crash in
-/// between must not leave a journal that looks as if there had never been one.
+/// Keeps the damaged file under a free name, or under the last one. It also keeps its place until the new file takes
+/// it: a crash in between must not leave a journal that looks as if there had never been one.
 fn set_aside<D: Disk>(disk: &D, path: &Path) -> io::Result<PathBuf> {
-    for number in 1..MAX_SET_ASIDE {
-        let aside = with_suffix(path, &format!(".damaged-{number}"));
+    let name = |number| with_suffix(path, &format!(".damaged-{number}"));
+    for aside in (1..=MOST_SET_ASIDE).map(name) {
         match disk.keep_as(path, &aside) {
             Ok(()) => return disk.sync_dir(parent(path)).map(|()| aside),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
     }
-    Err(io::ErrorKind::AlreadyExists.into())
+    let last = name(MOST_SET_ASIDE);
+    disk.remove(&last)?;
+    disk.keep_as(path, &last)?;
+    disk.sync_dir(parent(path)).map(|()| last)
 }
 
 fn write_beside<D: Disk>(

@@ -285,6 +285,22 @@ fn a_file_that_cannot_be_read_or_is_foreign_is_set_aside_under_a_new_number() {
 }
 
 #[test]
+fn a_disk_that_damages_the_journal_again_and_again_is_not_filled_and_stops_nobody() {
+    let disk = FaultyDisk::new();
+    let rubbish = |times: u32| format!("rubbish {times}");
+    for times in 1..=2 * MOST_SET_ASIDE {
+        disk.plant(Path::new(PATH), rubbish(times).as_bytes());
+        let mut opened = Journal::open_on(disk.clone(), PATH, None).unwrap();
+        let aside = opened.damage.unwrap().set_aside;
+        assert_eq!(disk.content(&aside).unwrap(), rubbish(times).as_bytes());
+        opened.journal.append(b"and on").unwrap();
+    }
+    let kept = disk.names().iter().filter(|name| name.to_string_lossy().contains("damaged")).count();
+    assert_eq!(kept, MOST_SET_ASIDE as usize);
+    assert_eq!(disk.content(Path::new("/state/journal.damaged-1")).unwrap(), b"rubbish 1");
+}
+
+#[test]
 fn a_crash_while_setting_aside_never_makes_a_damaged_journal_look_new() {
     for lose in [false, true] {
         for point in (0..30).chain(STEP - 5..) {
