@@ -1,4 +1,4 @@
-//! The systemd unit, judged by systemd's own tool.
+//! The systemd unit and its hardening, judged by systemd's own tool, and what running handlers need of them.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -38,6 +38,42 @@ fn systemd_finds_nothing_to_say_about_the_unit() {
 
     fs::write(drop_in.join("wrong.conf"), "[Service]\nRestrat=always\n").unwrap();
     assert!(verify(image.path()).contains("Restrat"), "the check cannot fail");
+}
+
+#[test]
+fn the_unit_keeps_what_a_running_handler_needs() {
+    let unit = crate::read("systemd/fleethand.service");
+    for line in [
+        "Type=notify",
+        "KillMode=process",
+        "OOMPolicy=continue",
+        "StartLimitIntervalSec=0",
+        "StateDirectory=fleethand",
+        "RestartPreventExitStatus=78 64",
+    ] {
+        assert!(unit.lines().any(|found| found == line), "{line} is missing");
+    }
+    for key in ["RuntimeDirectory=", "PrivateTmp="] {
+        assert!(!unit.lines().any(|found| found.starts_with(key)), "{key} takes a handler's files away");
+    }
+}
+
+#[test]
+fn under_the_hardening_systemd_can_still_be_told_to_restart_the_machine_and_the_service_reached() {
+    let hardening = crate::read("systemd/fleethand.service.d/hardening.conf.example");
+    let families = hardening.lines().find_map(|line| line.strip_prefix("RestrictAddressFamilies=")).unwrap();
+    for family in ["AF_UNIX", "AF_INET", "AF_INET6"] {
+        assert!(families.split(' ').any(|found| found == family), "{family} is missing");
+    }
+    // None of these can be had together with handlers that are root.
+    for key in
+        ["User=", "CapabilityBoundingSet=", "SystemCallFilter=", "ProtectSystem=strict", "PrivateDevices="]
+    {
+        assert!(
+            !hardening.lines().any(|line| line.starts_with(key)),
+            "{key} takes more than the comments tell"
+        );
+    }
 }
 
 /// Everything that the tool says about the unit in this image.
