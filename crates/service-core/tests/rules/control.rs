@@ -166,6 +166,16 @@ fn retries_count_by_their_kind_and_end() {
 }
 
 #[test]
+fn force_is_told_of_an_execution_that_was_cancelled_by_force_and_of_no_other() {
+    for (force, told) in [(false, None), (true, Some(&json!(true)))] {
+        let mut bench = Bench::new();
+        bench.job("j", json!({}));
+        bench.control("CancelJob", json!({"jobId": "j", "force": force})).unwrap();
+        assert_eq!(bench.execution("j").get("forceCanceled"), told);
+    }
+}
+
+#[test]
 fn a_report_that_ends_the_last_execution_completes_and_does_not_abort() {
     let mut bench = Bench::new();
     let criterion = json!({

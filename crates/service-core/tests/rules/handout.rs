@@ -128,6 +128,22 @@ fn a_thing_that_leaves_and_joins_again_before_its_turn_is_queued_once() {
 }
 
 #[test]
+fn a_thing_that_a_job_reaches_by_two_groups_has_one_execution_until_that_has_ended() {
+    let (mut bench, _) = fleet(1);
+    bench.control("CreateThingGroup", json!({"thingGroupName": "h"})).unwrap();
+    let targets = ["g", "h"].map(|group| format!("arn:aws:iot:us-east-1:123456789012:thinggroup/{group}"));
+    bench.job("j", json!({"targets": targets, "targetSelection": "CONTINUOUS"}));
+    let member = json!({"thingGroupName": "h", "thingName": "b0"});
+    bench.control("AddThingToThingGroup", member.clone()).unwrap();
+    assert_eq!(count(&mut bench, "Queued"), 1);
+    bench.raw("$aws/things/b0/jobs/j/update", br#"{"status":"SUCCEEDED"}"#);
+    for change in ["RemoveThingFromThingGroup", "AddThingToThingGroup"] {
+        bench.control(change, member.clone()).unwrap();
+    }
+    assert_eq!((count(&mut bench, "Succeeded"), count(&mut bench, "Queued")), (json!(1), json!(1)));
+}
+
+#[test]
 fn a_snapshot_is_of_the_things_that_were_there_when_it_was_taken() {
     let (mut bench, targets) = fleet(2);
     bench.job("j", json!({"targets": targets, "jobExecutionsRolloutConfig": {"maximumPerMinute": 1}}));
