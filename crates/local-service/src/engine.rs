@@ -278,6 +278,8 @@ impl<T: JobsTap> Engine<T> {
                 break;
             }
         }
+        // The clock goes on from here after a restart, too.
+        self.keep(|| Entry::Deadline { now: end });
     }
 
     fn perform(&mut self, effects: Vec<Effect>, now: Millis) {

@@ -27,7 +27,9 @@ pub(crate) fn restore(
 ) -> Result<Restored, StoreError> {
     let Found { mut store, snapshot, entries } = Store::open(directory)?;
     let mut hub = Hub::kept();
+    let mut latest = Millis::default();
     let mut jobs = if let Some(snapshot) = snapshot {
+        latest = snapshot.now;
         for entry in snapshot.sessions {
             hub.replay(entry);
         }
@@ -36,10 +38,9 @@ pub(crate) fn restore(
     } else {
         let jobs = Jobs::new(objects, strict_details);
         // The seed of its ids is part of it.
-        store.replace(jobs.save()?, Vec::new())?;
+        store.replace(latest, jobs.save()?, Vec::new())?;
         jobs
     };
-    let mut latest = Millis(0);
     let count = entries.len();
     for entry in entries {
         latest = latest.max(replay(&mut jobs, &mut hub, entry));

@@ -21,6 +21,8 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::clock::Millis;
+
 pub(crate) use entry::{Body, Entry, SavedMessage, SavedSession, SessionEntry};
 
 const SNAPSHOT: &str = "snapshot.json";
@@ -85,6 +87,9 @@ pub enum StoreError {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
     pub(crate) generation: u64,
+    /// When it was made: a virtual clock goes on from there.
+    #[serde(default)]
+    pub(crate) now: Millis,
     /// What `service-core` has saved.
     pub(crate) service: Box<RawValue>,
     /// What rebuilds the sessions and retained messages, as entries.
@@ -206,11 +211,12 @@ impl Store {
     /// Puts everything in the place of the last snapshot and of what has come since.
     pub(crate) fn replace(
         &mut self,
+        now: Millis,
         service: Box<RawValue>,
         sessions: Vec<SessionEntry>,
     ) -> Result<(), StoreError> {
         let generation = self.generation + 1;
-        let bytes = serde_json::to_vec(&Snapshot { generation, service, sessions })?;
+        let bytes = serde_json::to_vec(&Snapshot { generation, now, service, sessions })?;
         replace_file(self.directory.join(SNAPSHOT), &bytes, 0o600)?;
         self.journal = Journal::open(journal_path(&self.directory, generation, 0))?.journal;
         (self.generation, self.segment, self.written) = (generation, 0, [0, 0]);
@@ -264,7 +270,6 @@ fn remove_other_journals(directory: &Path, generation: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Millis;
 
     fn entry(n: u64) -> Entry {
         Entry::Deadline { now: Millis(n) }
@@ -306,11 +311,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut store = Store::open(directory.path()).unwrap().store;
         store.append(&[entry(1)]).unwrap();
-        store.replace(null(), Vec::new()).unwrap();
+        store.replace(Millis(7), null(), Vec::new()).unwrap();
         store.append(&[entry(2)]).unwrap();
         drop(store);
         let found = Store::open(directory.path()).unwrap();
-        assert_eq!((found.snapshot.as_ref().map(|one| one.generation), moments(&found)), (Some(1), vec![2]));
+        let snapshot = found.snapshot.as_ref().map(|one| (one.generation, one.now));
+        assert_eq!((snapshot, moments(&found)), (Some((1, Millis(7))), vec![2]));
         let names: Vec<_> =
             fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
         assert_eq!(names.len(), 3, "lock, snapshot and one journal: {names:?}");

@@ -212,3 +212,23 @@ fn a_directory_is_for_one_process_and_damage_is_told() {
     std::fs::write(desk.path().join("data/snapshot.json"), "{}").expect("it can be written");
     refused("not a state of this version");
 }
+
+#[tokio::test]
+async fn a_virtual_clock_goes_on_where_it_was() {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut desk = common::Desk::with(|options| {
+        (options.data, options.virtual_clock) = (Some(data.path().to_owned()), true);
+    })
+    .await;
+    let clock = async |desk: &common::Desk| {
+        desk.ok("GET", "/_fleethand/clock", json!({})).await["milliseconds"].clone()
+    };
+    desk.ok("POST", "/_fleethand/clock", json!({"advanceSeconds": 86_400})).await;
+    let before = clock(&desk).await;
+    // The directory is free when the first has ended.
+    let in_memory = local_service::Options { data: None, ..desk.options.clone() };
+    let other = local_service::start(in_memory).await.expect("it starts");
+    std::mem::replace(&mut desk.running, other).stop().await;
+    desk.running = local_service::start(desk.options.clone()).await.expect("it starts again");
+    assert_eq!(clock(&desk).await, before);
+}

@@ -25,7 +25,7 @@ impl<T: JobsTap> Engine<T> {
         store.append(&self.unsaved)?;
         self.unsaved.clear();
         if store.wants_snapshot() {
-            store.replace(self.jobs.save()?, self.hub.save())?;
+            store.replace(self.clock.now(), self.jobs.save()?, self.hub.save())?;
         }
         Ok(())
     }
