@@ -66,6 +66,8 @@ async fn handle(State(front): State<Front>, request: Request) -> Response {
 
 async fn perform(front: &Front, request: Request) -> Result<serde_json::Value, Refusal> {
     let (parts, body) = request.into_parts();
+    // Before anything is kept for it.
+    access::at_all(&parts)?;
     let body = to_bytes(body, MAX_BODY).await.map_err(|_| {
         let message = format!("The body is not complete, or larger than {MAX_BODY} bytes.");
         Refusal::new(413, "RequestEntityTooLargeException", message)

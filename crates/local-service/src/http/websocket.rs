@@ -40,7 +40,8 @@ pub(super) async fn accept(front: &Front, request: Request) -> Response {
     // Who has no certificate has come with a signature, which no policy is about.
     let shown = access::shown(&parts).filter(|shown| shown.is_certificate()).cloned();
     let (id, events) = (front.ids.next(), front.events.clone());
-    upgrade.protocols([PROTOCOL]).max_message_size(MAX_MESSAGE).on_upgrade(async move |socket| {
+    let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
+    upgrade.on_upgrade(async move |socket| {
         let (ours, theirs) = tokio::io::duplex(BETWEEN);
         let talk = connection::serve_within(ours, id, events, shown.as_ref());
         let passing = pass(socket, theirs);

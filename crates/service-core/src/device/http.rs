@@ -12,6 +12,9 @@ use crate::control::error::ControlError;
 use crate::control::params::Params;
 use crate::state::Turn;
 
+/// Devices that speak MQTT as well send the same body: the token is no member of these operations, and is not echoed.
+const CLIENT_TOKEN: &str = "clientToken";
+
 /// Performs an operation of the data plane by its API name.
 pub(crate) fn perform(turn: &mut Turn<'_>, operation: &str, params: Value) -> Result<Value, ControlError> {
     let strict = turn.settings.strict_details;
@@ -23,7 +26,8 @@ pub(crate) fn perform(turn: &mut Turn<'_>, operation: &str, params: Value) -> Re
             Ok(json!({"inProgressJobs": in_progress, "queuedJobs": queued}))
         }
         "StartNextPendingJobExecution" => {
-            let params = Params::read(params, &["thingName", "statusDetails", "stepTimeoutInMinutes"])?;
+            let params =
+                Params::read(params, &["thingName", "statusDetails", "stepTimeoutInMinutes", CLIENT_TOKEN])?;
             let thing = params.thing()?;
             let request = StartNext::read(params.members(), strict).map_err(error)?;
             let execution = turn.start_next(&thing, request).map_err(error)?;
@@ -57,6 +61,7 @@ pub(crate) fn perform(turn: &mut Turn<'_>, operation: &str, params: Value) -> Re
                     "includeJobExecutionState",
                     "includeJobDocument",
                     "stepTimeoutInMinutes",
+                    CLIENT_TOKEN,
                 ],
             )?;
             update(turn, &params.thing()?, &params.job()?, params.members(), strict)
