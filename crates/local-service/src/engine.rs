@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::deferred::{Deed, Deferred};
 pub(crate) use self::management::Management;
-use crate::broker::hub::{ConnectionId, Effect, Hub};
+use crate::broker::hub::{ConnectionId, Effect, Hub, Who};
 use crate::broker::identity::IdentityError;
 use crate::broker::outlet::Outlet;
 use crate::broker::packet::{Connect, Reason, Received, Sent};
@@ -49,7 +49,7 @@ pub(crate) type Answer = oneshot::Sender<Result<Value, Refusal>>;
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A connection has shown its CONNECT.
-    Opened { connection: ConnectionId, peer: Peer, connect: Connect, permit: Option<Arc<Permit>> },
+    Opened { connection: ConnectionId, peer: Peer, connect: Connect, permit: Option<Arc<Permit>>, who: Who },
     /// What may somebody do who shows this certificate, which the service has given out?
     Judge {
         certificate: String,
@@ -203,9 +203,9 @@ impl<T: JobsTap> Engine<T> {
     fn on_event(&mut self, event: Event, now: Millis) {
         self.catch_up(now);
         match event {
-            Event::Opened { connection, peer, connect, permit } => {
+            Event::Opened { connection, peer, connect, permit, who } => {
                 self.peers.insert(connection, peer);
-                let effects = self.hub.on_connect(connection, connect, permit, now);
+                let effects = self.hub.on_connect(connection, connect, permit, who, now);
                 self.perform(effects, now);
             }
             Event::Judge { certificate, client_id, answer } => {

@@ -298,6 +298,28 @@ async fn rubbish_ends_its_own_connection_only() {
 }
 
 #[tokio::test]
+async fn who_watches_the_fleet_hears_who_comes_and_goes() {
+    let desk = Desk::new().await;
+    let mut watcher = desk.client("watcher").await;
+    watcher.subscribe("$aws/events/presence/+/t1", QoS::AtLeastOnce).await;
+    let device = desk.client("t1").await;
+    let came = watcher.hear().await;
+    assert_eq!(came.topic, "$aws/events/presence/connected/t1");
+    let came = came.json();
+    assert_eq!((&came["eventType"], &came["ipAddress"]), (&json!("connected"), &json!("127.0.0.1")));
+    assert_eq!(came["principalIdentifier"].as_str().map(str::len), Some(64), "{came}");
+    device.mqtt.disconnect().await.unwrap();
+    let went = watcher.hear().await;
+    assert_eq!(went.topic, "$aws/events/presence/disconnected/t1");
+    let went = went.json();
+    assert_eq!(went["clientInitiatedDisconnect"], true);
+    assert_eq!(went["disconnectReason"], "CLIENT_INITIATED_DISCONNECT");
+    for same in ["clientId", "sessionIdentifier", "versionNumber", "principalIdentifier"] {
+        assert_eq!(went[same], came[same], "{same}");
+    }
+}
+
+#[tokio::test]
 async fn stopping_tells_the_clients() {
     let desk = Desk::new().await;
     let client = desk.client_5("c").await;

@@ -15,7 +15,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::decode::{Malformed, decode};
 use super::encode::encode;
-use super::hub::ConnectionId;
+use super::hub::{ConnectionId, Who};
 use super::outlet::{MAX_WAITING, Outgoing, outlet};
 use super::packet::{Connect, Reason, Received, Version};
 use super::shown::Shown;
@@ -76,7 +76,9 @@ pub(crate) async fn serve(
     match open(socket, &acceptor, &mut buffer).await {
         Ok(Opened::Mqtt(stream, connect)) => {
             let shown = shown(&stream, policies);
-            talk(stream, buffer, connect, connection, Some(&shown), events).await;
+            let address = stream.get_ref().0.peer_addr().ok().map(|address| address.ip());
+            let who = Who { principal: shown.principal(), address };
+            talk(stream, buffer, connect, connection, Some(&shown), who, events).await;
         }
         Ok(Opened::Https(stream)) => {
             let shown = shown(&stream, policies);
@@ -98,7 +100,10 @@ pub(crate) async fn serve_within(
     let mut buffer = BytesMut::new();
     let opening = timeout(OPENING, opening(&mut stream, &mut buffer)).await;
     match opening.unwrap_or(Err(OpenError::Late)) {
-        Ok(Opening::Connect(connect)) => talk(stream, buffer, connect, connection, shown, events).await,
+        Ok(Opening::Connect(connect)) => {
+            let who = Who { principal: shown.and_then(Shown::principal), address: None };
+            talk(stream, buffer, connect, connection, shown, who, events).await;
+        }
         Ok(Opening::Method) => not_admitted(connection, &OpenError::NotMqtt(Malformed::Protocol)),
         Err(error) => not_admitted(connection, &error),
     }
@@ -111,6 +116,7 @@ async fn talk(
     connect: Connect,
     connection: ConnectionId,
     shown: Option<&Shown>,
+    who: Who,
     events: mpsc::Sender<Event>,
 ) {
     let permit = match shown {
@@ -125,7 +131,7 @@ async fn talk(
     let version = connect.version;
     let (out, outgoing) = outlet(MAX_WAITING);
     let (cut, cut_off) = oneshot::channel();
-    let opened = Event::Opened { connection, peer: Peer { out, cut }, connect, permit };
+    let opened = Event::Opened { connection, peer: Peer { out, cut }, connect, permit, who };
     if events.send(opened).await.is_err() {
         return;
     }

@@ -6,6 +6,7 @@
 
 mod keeping;
 mod messages;
+mod presence;
 mod subscribing;
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,6 +15,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::messages::{PublishVerdict, publish_verdict};
+pub(crate) use self::presence::Who;
+use self::presence::{Count, Parting, Stay};
 use super::packet::{ConnAck, Connect, Disconnect, Publish, Reason, Received, Sent, Version};
 use super::policy::{Deed, Permit};
 use super::session::{Message, Session};
@@ -52,6 +55,8 @@ pub(crate) struct Hub {
     sessions: HashMap<ClientId, Attached>,
     subscriptions: Subscriptions,
     retained: BTreeMap<String, Message>,
+    /// Of the events of clients.
+    counts: HashMap<ClientId, Count>,
     effects: Vec<Effect>,
     /// Whether what outlives a connection outlives the process, too.
     keeping: bool,
@@ -68,6 +73,7 @@ struct Link {
     aliases: BTreeMap<u16, String>,
     /// What its policy lets it do; `None`: everything.
     permit: Option<Arc<Permit>>,
+    stay: Stay,
     heard_at: Millis,
     /// How long it may be silent: one and a half times its keep-alive.
     silence: Millis,
@@ -91,7 +97,7 @@ impl Hub {
                 let (client, version) = (link.client.clone(), link.version);
                 self.on_session_packet(from, &client, version, packet, now);
             }
-            (None, Received::Connect(connect)) => self.connect(from, connect, None, now),
+            (None, Received::Connect(connect)) => self.connect(from, connect, None, Who::default(), now),
             // What a client still sends on a connection that has just been refused or taken over.
             (None, _) => self.effects.push(Effect::Close(from)),
         }
@@ -105,9 +111,10 @@ impl Hub {
         from: ConnectionId,
         connect: Connect,
         permit: Option<Arc<Permit>>,
+        who: Who,
         now: Millis,
     ) -> Vec<Effect> {
-        self.connect(from, connect, permit, now);
+        self.connect(from, connect, permit, who, now);
         std::mem::take(&mut self.effects)
     }
 
@@ -121,7 +128,7 @@ impl Hub {
     /// The connection is gone, without a goodbye unless one was heard before.
     #[must_use]
     pub(crate) fn on_gone(&mut self, connection: ConnectionId, now: Millis) -> Vec<Effect> {
-        self.drop_link(connection, true, now);
+        self.drop_link(connection, true, Parting::Lost, now);
         std::mem::take(&mut self.effects)
     }
 
@@ -150,6 +157,7 @@ impl Hub {
         for client in ended {
             self.end_session(&client);
         }
+        self.forget_counts(now);
         std::mem::take(&mut self.effects)
     }
 
@@ -174,7 +182,14 @@ impl Hub {
         std::mem::take(&mut self.effects)
     }
 
-    fn connect(&mut self, from: ConnectionId, connect: Connect, permit: Option<Arc<Permit>>, now: Millis) {
+    fn connect(
+        &mut self,
+        from: ConnectionId,
+        connect: Connect,
+        permit: Option<Arc<Permit>>,
+        who: Who,
+        now: Millis,
+    ) {
         let made_up = connect.client_id.is_empty() && connect.version == Version::V5;
         let client: ClientId =
             if made_up { made_up_id(from, now) } else { connect.client_id.as_str().into() };
@@ -221,6 +236,7 @@ impl Hub {
         };
         self.effects.push(Effect::Send(from, Sent::ConnAck(answer)));
         tracing::info!(%client, version = ?connect.version, session_present = reusable, "A client has connected");
+        let stay = self.arrived(from, &client, who, now);
         self.links.insert(
             from,
             Link {
@@ -229,6 +245,7 @@ impl Hub {
                 will: connect.will,
                 aliases: BTreeMap::new(),
                 permit: permit.clone(),
+                stay,
                 heard_at: now,
                 silence: Millis(u64::from(given) * 1500),
             },
@@ -298,7 +315,7 @@ impl Hub {
             attached.session.expiry = Millis(u64::from(seconds.min(SESSION_EXPIRY)) * 1000);
         }
         self.effects.push(Effect::Close(from));
-        self.drop_link(from, goodbye.with_will, now);
+        self.drop_link(from, goodbye.with_will, Parting::Goodbye, now);
     }
 
     /// Says why (to MQTT 5) and closes.
@@ -308,13 +325,14 @@ impl Hub {
         }
         self.effects.push(Effect::Send(connection, Sent::Disconnect(reason)));
         self.effects.push(Effect::Close(connection));
-        self.drop_link(connection, true, now);
+        self.drop_link(connection, true, Parting::Closed(reason), now);
     }
 
     /// Takes the connection off its session, and publishes the will if it is due.
-    fn drop_link(&mut self, connection: ConnectionId, with_will: bool, now: Millis) {
+    fn drop_link(&mut self, connection: ConnectionId, with_will: bool, parting: Parting, now: Millis) {
         let Some(link) = self.links.remove(&connection) else { return };
         tracing::info!(client = %link.client, "A client is gone");
+        self.parted(&link, parting, now);
         if let Some(attached) = self.sessions.get_mut(&link.client)
             && attached.connection == Some(connection)
         {

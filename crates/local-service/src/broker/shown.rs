@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::identity::{self, IdentityError};
 use super::policy::Permit;
 use crate::engine::Event;
+use crate::pki::certificate_id;
 
 /// A certificate that was found valid, or none.
 #[derive(Debug, Clone)]
@@ -20,6 +21,11 @@ pub(crate) struct Shown {
 impl Shown {
     pub(crate) fn new(certificate: Option<&[u8]>, policies: Option<Arc<Path>>) -> Self {
         Self { certificate: certificate.map(Into::into), policies }
+    }
+
+    /// The id of the certificate.
+    pub(crate) fn principal(&self) -> Option<String> {
+        self.certificate.as_ref().map(|certificate| certificate_id(certificate))
     }
 
     /// Whether there is a certificate.

@@ -179,7 +179,10 @@ impl Desk {
             will: None,
         };
         let peer = Peer { out: sender, cut: cutter };
-        engine.on_event(Event::Opened { connection: DEVICE, peer, connect, permit: None }, Millis::now());
+        engine.on_event(
+            Event::Opened { connection: DEVICE, peer, connect, permit: None, who: Who::default() },
+            Millis::now(),
+        );
         engine.flush().unwrap();
         Self { engine, events, out, cut }
     }

@@ -150,7 +150,7 @@ impl Hub {
         self.distribute(&message, now);
     }
 
-    fn distribute(&mut self, message: &Message, now: Millis) {
+    pub(super) fn distribute(&mut self, message: &Message, now: Millis) {
         for (client, granted) in self.subscriptions.of_topic(&message.topic) {
             let qos = message.qos.min(granted);
             self.deliver(&client, Message { qos, ..message.clone() }, None, now);

@@ -373,6 +373,47 @@ fn an_unsubscribed_filter_gets_nothing_and_is_answered() {
 }
 
 #[test]
+fn coming_and_going_are_told_to_who_watches() {
+    let mut desk = Desk::default();
+    let watcher = desk.client("w", Version::V5);
+    desk.subscribe(watcher, "$aws/events/presence/+/c", Qos::AtLeastOnce);
+    let told = |effects: &[Effect]| -> Vec<(String, u64, String)> {
+        let heard = effects.iter().filter_map(|effect| match effect {
+            Effect::Send(_, Sent::Publish(publish)) => {
+                serde_json::from_slice::<serde_json::Value>(&publish.payload).ok()
+            }
+            Effect::Send(..) | Effect::Close(_) | Effect::Jobs { .. } => None,
+        });
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        heard
+            .map(|event| {
+                assert_eq!(event["clientId"], "c");
+                let number = event["versionNumber"].as_u64().unwrap();
+                (text(&event["eventType"]), number, text(&event["disconnectReason"]))
+            })
+            .collect()
+    };
+    let came = |number| ("connected".to_owned(), number, String::new());
+    let went = |number, why: &str| ("disconnected".to_owned(), number, why.to_owned());
+    let (first, effects) = desk.connect(connect("c", Version::V5));
+    assert_eq!(told(&effects), [came(0)]);
+    let (second, effects) = desk.connect(connect("c", Version::V311));
+    assert_eq!(told(&effects), [went(0, "DUPLICATE_CLIENTID"), came(2)]);
+    assert_eq!(told(&desk.hub.on_gone(first, NOW)), []);
+    let goodbye = Received::Disconnect(Disconnect { with_will: false, session_expiry: None });
+    let effects = desk.hub.on_packet(second, goodbye, NOW);
+    assert_eq!(told(&effects), [went(2, "CLIENT_INITIATED_DISCONNECT")]);
+    let (third, effects) = desk.connect(connect("c", Version::V5));
+    assert_eq!(told(&effects), [came(4)]);
+    assert_eq!(told(&desk.hub.on_gone(third, NOW)), [went(4, "CONNECTION_LOST")]);
+    // After an hour they are counted anew.
+    let later = NOW.plus(Millis(3_600_000));
+    desk.hub.all_heard(later);
+    let _ = desk.hub.on_tick(later);
+    assert_eq!(told(&desk.connect(connect("c", Version::V5)).1), [came(0)]);
+}
+
+#[test]
 fn each_message_goes_to_one_of_a_group_and_to_those_who_are_there_first() {
     let mut desk = Desk::default();
     let lasting = |id| Connect { clean: false, ..connect(id, Version::V311) };
