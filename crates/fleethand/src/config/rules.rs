@@ -118,7 +118,9 @@ fn foreign_owner(key: &str, path: &Path, facts: FileFacts, surroundings: &Surrou
 
 /// What to say about a file that cannot be opened, and its mend.
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> (String, String) {
-    let mend = if error.kind() == io::ErrorKind::NotFound {
+    let mend = if path.as_os_str().as_encoded_bytes().contains(&b'$') {
+        "write the path out: only a leading `~` stands for something".to_owned()
+    } else if error.kind() == io::ErrorKind::NotFound {
         "put it there, or correct the path".to_owned()
     } else {
         format!("let it belong to the user that runs the agent: chown USER {}", shell_word(path))

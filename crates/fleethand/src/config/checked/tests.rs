@@ -80,6 +80,11 @@ fn every_rule_names_its_key_and_what_was_found() {
         (|raw| raw.thing_name = Some("x".repeat(129)), "thing-name", "thing name"),
         (|raw| raw.cert = None, "cert", "is missing"),
         (|raw| raw.cert = Some("/bad/nowhere".into()), "cert", "/bad/nowhere cannot be read"),
+        (
+            |raw| raw.cert = Some("/home/${USER}/c.pem".into()),
+            "cert",
+            "only a leading `~` stands for something",
+        ),
         (|raw| raw.cert = Some("/bad/writable.pem".into()), "cert", "run: chmod go-w /bad/writable.pem"),
         (|raw| raw.cert = Some("/bad/directory".into()), "cert", "is not a regular file"),
         (|raw| raw.cert = Some("certs/cert.pem".into()), "cert", "is not a whole path"),
