@@ -115,14 +115,27 @@ pub(super) fn update_for_thing(turn: &mut Turn<'_>, params: Value) -> Result<Val
     }
     let added = several(turn, &params, "thingGroupsToAdd")?;
     let removed = several(turn, &params, "thingGroupsToRemove")?;
+    let mut groups =
+        turn.state.registry.things.get(&thing).map(|thing| thing.groups.clone()).unwrap_or_default();
+    groups.extend(added.iter().cloned());
+    groups.retain(|group| !removed.contains(group));
+    within_limit(groups.len())?;
+    // First in, then out: a thing that moves between two children of a group never leaves that group.
+    for group in added {
+        join(turn, &thing, &group);
+    }
     for group in removed {
         turn.state.registry.leave(&thing, &group);
         turn.thing_left(&thing, &group);
     }
-    for group in added {
-        join(turn, &thing, &group)?;
-    }
     Ok(json!({}))
+}
+
+fn within_limit(groups: usize) -> Result<(), ControlError> {
+    if groups > GROUPS_OF_A_THING {
+        return Err(ControlError::invalid(format!("A thing is in at most {GROUPS_OF_A_THING} groups.")));
+    }
+    Ok(())
 }
 
 fn several(turn: &Turn<'_>, params: &Params, name: &str) -> Result<Vec<GroupName>, ControlError> {
@@ -250,22 +263,20 @@ const PAIR: [&str; 5] = ["thingName", "thingArn", "thingGroupName", "thingGroupA
 pub(super) fn add(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {
     let params = Params::read(params, &PAIR)?;
     let (thing, group) = pair(turn, &params)?;
-    join(turn, &thing, &group)?;
+    let mut groups =
+        turn.state.registry.things.get(&thing).map(|thing| thing.groups.clone()).unwrap_or_default();
+    groups.insert(group.clone());
+    within_limit(groups.len())?;
+    join(turn, &thing, &group);
     Ok(json!({}))
 }
 
-fn join(turn: &mut Turn<'_>, thing: &ThingName, group: &GroupName) -> Result<(), ControlError> {
+fn join(turn: &mut Turn<'_>, thing: &ThingName, group: &GroupName) {
     let before = turn.state.registry.groups_of(thing);
-    let groups = turn.state.registry.things.get(thing).map_or(0, |thing| thing.groups.len());
-    let direct = turn.state.registry.groups.get(group).is_some_and(|group| group.things.contains(thing));
-    if !direct && groups >= GROUPS_OF_A_THING {
-        return Err(ControlError::invalid(format!("A thing is in at most {GROUPS_OF_A_THING} groups.")));
-    }
     turn.state.registry.join(thing, group);
     // Who was in another child of a group has been in that group all along.
     let joined: Vec<GroupName> = turn.state.registry.groups_of(thing).difference(&before).cloned().collect();
     turn.thing_joined(thing, &joined);
-    Ok(())
 }
 
 pub(super) fn remove(turn: &mut Turn<'_>, params: Value) -> Result<Value, ControlError> {

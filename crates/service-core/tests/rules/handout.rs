@@ -299,6 +299,55 @@ fn a_thing_joins_a_group_once_by_whichever_of_its_children() {
 }
 
 #[test]
+fn a_thing_that_moves_within_a_group_stays_in_it() {
+    let mut bench = Bench::new();
+    for (name, parent) in [("top", None), ("a", Some("top")), ("b", Some("top"))] {
+        bench
+            .control("CreateThingGroup", json!({"thingGroupName": name, "parentGroupName": parent}))
+            .unwrap();
+    }
+    let update = |add: Value, remove: Value| json!({"thingName": "t1", "thingGroupsToAdd": add, "thingGroupsToRemove": remove});
+    bench.control("UpdateThingGroupsForThing", update(json!(["a"]), json!([]))).unwrap();
+    let top = json!(["arn:aws:iot:us-east-1:123456789012:thinggroup/top"]);
+    bench.job("j", json!({"targets": top, "targetSelection": "CONTINUOUS"}));
+    let (moved, published) =
+        bench.try_control("UpdateThingGroupsForThing", update(json!(["b"]), json!(["a"])));
+    assert_eq!((moved, published), (Ok(json!({})), vec![]));
+    assert_eq!(
+        (&bench.execution("j")["status"], &bench.execution("j")["executionNumber"]),
+        (&json!("QUEUED"), &json!(1))
+    );
+}
+
+#[test]
+fn too_many_groups_at_once_change_nothing() {
+    let mut bench = Bench::new();
+    let names: Vec<String> = (0..11).map(|n| format!("g{n}")).collect();
+    for name in &names {
+        bench.control("CreateThingGroup", json!({"thingGroupName": name})).unwrap();
+    }
+    let update = |add: &[String], remove: &[String]| json!({"thingName": "t1", "thingGroupsToAdd": add, "thingGroupsToRemove": remove});
+    let listed = |bench: &mut Bench| {
+        bench.control("ListThingGroupsForThing", json!({"thingName": "t1"})).unwrap()["thingGroups"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    let refused = bench.control("UpdateThingGroupsForThing", update(&names, &[])).expect_err("eleven");
+    assert_eq!((refused.name, listed(&mut bench)), ("InvalidRequestException", 0));
+    bench.control("UpdateThingGroupsForThing", update(&names[..10], &[])).unwrap();
+    bench.control("UpdateThingGroupsForThing", update(&names[10..], &names[..1])).unwrap();
+    assert_eq!(listed(&mut bench), 10);
+    let again = json!({"thingName": "t1", "thingGroupName": "g5"});
+    bench.control("AddThingToThingGroup", again).unwrap();
+    let eleventh = json!({"thingName": "t1", "thingGroupName": "g0"});
+    assert_eq!(
+        bench.control("AddThingToThingGroup", eleventh).expect_err("eleven").name,
+        "InvalidRequestException"
+    );
+}
+
+#[test]
 fn without_an_end_the_behaviour_at_the_end_does_not_apply() {
     let mut bench = scheduled(&json!({"startTime": "2024-07-03T10:30", "endBehavior": "CANCEL"}));
     bench.passes(60 * MINUTE);
