@@ -186,9 +186,12 @@ impl Slot {
     }
 }
 
-/// Whether reading a spec failed because of what stands in it: damage, or the form of another version.
+/// Whether reading a spec failed because of what stands in it, or of the disk beneath it: damage, or the form of another
+/// version. A bad block must not keep every later run from starting.
 pub(crate) fn is_damage(error: &io::Error) -> bool {
+    let of_the_disk = [rustix::io::Errno::IO, rustix::io::Errno::UCLEAN, rustix::io::Errno::BADMSG];
     matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+        || error.raw_os_error().is_some_and(|raw| of_the_disk.iter().any(|errno| errno.raw_os_error() == raw))
 }
 
 /// Takes the lock on `records`, if nobody has it.
@@ -328,6 +331,20 @@ fn checksum(run: u64, content: &[u8]) -> u32 {
 mod tests {
     use super::*;
     use crate::ending::Ending;
+
+    #[test]
+    fn a_bad_block_is_damage_and_a_lack_of_descriptors_is_not() {
+        use rustix::io::Errno;
+        for (errno, damage) in [
+            (Errno::IO, true),
+            (Errno::UCLEAN, true),
+            (Errno::BADMSG, true),
+            (Errno::MFILE, false),
+            (Errno::ACCESS, false),
+        ] {
+            assert_eq!(is_damage(&errno.into()), damage, "{errno}");
+        }
+    }
 
     fn slot() -> (tempfile::TempDir, Slot) {
         let directory = tempfile::tempdir().unwrap();
