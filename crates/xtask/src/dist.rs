@@ -20,19 +20,24 @@ pub(crate) const TARGETS: [&str; 4] = [
 /// What the daemon may take of a board's flash, in bytes: a promise of the project.
 const LARGEST: u64 = 2_500_000;
 
-/// Builds the daemon for each target, and refuses one that has grown too large.
+/// Builds the daemon for each target.
 pub(crate) fn run(targets: &[String]) -> Result<(), TaskError> {
     for target in targets {
-        let program = build(target)?;
-        let size =
-            fs::metadata(&program).map_err(TaskError::io(format!("find {}", program.display())))?.len();
-        println!("{target}: {size} bytes, {}", program.display());
-        if size > LARGEST {
-            let found = format!("{size} bytes, more than {LARGEST}");
-            return Err(TaskError::Strange { what: "the size of the program", found });
-        }
+        program(target)?;
     }
     Ok(())
+}
+
+/// Builds the daemon for a target, and refuses one that has grown too large.
+pub(crate) fn program(target: &str) -> Result<PathBuf, TaskError> {
+    let program = build(target)?;
+    let size = fs::metadata(&program).map_err(TaskError::io(format!("find {}", program.display())))?.len();
+    println!("{target}: {size} bytes, {}", program.display());
+    if size > LARGEST {
+        let found = format!("{size} bytes, more than {LARGEST}");
+        return Err(TaskError::Strange { what: "the size of the program", found });
+    }
+    Ok(program)
 }
 
 fn build(target: &str) -> Result<PathBuf, TaskError> {

@@ -16,6 +16,7 @@ mod fleet;
 mod interop;
 mod interrupt;
 mod machine;
+mod package;
 mod process;
 mod reliability;
 mod scene;
@@ -100,6 +101,12 @@ enum Task {
         #[arg(default_values = dist::TARGETS)]
         targets: Vec<String>,
     },
+    /// The same as Debian packages, for apt and dpkg. Needs dpkg-deb as well.
+    Deb {
+        /// Targets as rustc names them; without any, those of the usual boards.
+        #[arg(default_values = dist::TARGETS)]
+        targets: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -113,6 +120,7 @@ fn main() -> ExitCode {
             Task::Interop { only, arguments } => interop::run(only, &arguments, &interrupt),
             Task::Systemd { suite } => systemd::run(&suite, &interrupt),
             Task::Dist { targets } => dist::run(&targets),
+            Task::Deb { targets } => package::run(&targets),
         }
     });
     let Err(error) = outcome else { return ExitCode::SUCCESS };

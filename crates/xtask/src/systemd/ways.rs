@@ -10,6 +10,7 @@ use crate::cargo::root;
 use crate::control::Execution;
 use crate::error::TaskError;
 use crate::interrupt::Interrupt;
+use crate::package;
 use crate::scene::{Scene, THING};
 
 /// How long something may let wait for itself: the watchdog and a restart take ten seconds.
@@ -32,7 +33,7 @@ pub(super) struct Stage {
 pub(super) type Way = fn(&mut Stage) -> Result<(), TaskError>;
 
 /// All of them, in an order in which each finds a working agent and leaves one.
-pub(super) const WAYS: [(&str, Way); 11] = [
+pub(super) const WAYS: [(&str, Way); 13] = [
     ("the commands of the README install it, and it connects", Stage::install),
     ("a job is run, and its entries in the journal are found by their field", Stage::journal),
     ("a restart leaves the handler alone, and the next start takes it over", Stage::restart),
@@ -44,6 +45,8 @@ pub(super) const WAYS: [(&str, Way); 11] = [
     ("the hardened unit runs handlers, as another user too", Stage::hardened),
     ("a job reboots the machine, and goes on after it", Stage::reboot),
     ("a handler that goes down with the machine was interrupted", Stage::power_off),
+    ("the package takes the place of all that, and its upgrade leaves the handler alone", Stage::package),
+    ("a package that is purged leaves keys and handlers, and no state", Stage::purge),
 ];
 
 impl Stage {
@@ -172,6 +175,35 @@ impl Stage {
         let reason = execution.details.get("reason").map_or("", String::as_str);
         let interrupted = execution.status == "FAILED" && reason.contains("interrupted");
         expect(interrupted, "the end of the job", &format!("{execution:?}"))
+    }
+
+    fn package(&mut self) -> Result<(), TaskError> {
+        let architecture = self.machine.run("dpkg --print-architecture")?;
+        let package = package::pack(self.scene.daemon_path(), architecture.trim(), self.scene.path())?;
+        let bytes = fs::read(&package).map_err(TaskError::io(format!("read {}", package.display())))?;
+        self.put("fleethand.deb", &bytes)?;
+        let install = format!("dpkg --install {CHECKOUT}/fleethand.deb");
+        self.machine.run(
+            "systemctl disable --now fleethand; rm /usr/bin/fleethand /etc/systemd/system/fleethand.service",
+        )?;
+        self.machine.run(&install)?;
+        expect(self.show("ActiveState")? == "inactive", "the unit after the first installation", "active")?;
+        self.machine.run("systemctl enable --now fleethand")?;
+        self.is_idle()?;
+        self.begin("package")?;
+        let before = self.show("MainPID")?;
+        self.machine.run(&install)?;
+        let after = self.show("MainPID")?;
+        expect(before != after, "the process after an upgrade", &after)?;
+        self.let_go("package")?;
+        self.succeeds_after_one_run("package")
+    }
+
+    fn purge(&mut self) -> Result<(), TaskError> {
+        self.machine.run("dpkg --purge fleethand")?;
+        let left = self.machine.run("ls -d /etc/fleethand/*.key /etc/fleethand/handlers/*.sh /var/lib/fleethand* /usr/bin/fleethand* 2>/dev/null || true")?;
+        let kept = left.contains(".key") && left.contains("greeting.sh");
+        expect(kept && !left.contains("/var/lib") && !left.contains("/usr/bin"), "what is left", &left)
     }
 
     /// Creates a job whose handler waits, and waits until that has begun.
