@@ -5,8 +5,9 @@
 //! bytes; after the last one there are only zeros. The CRC also covers the record's place in the file, so that
 //! bytes inside a record can never be taken for a record.
 
-/// The longest record in bytes (256 KiB): eight times the longest job document, with room around it.
-pub const MAX_RECORD: usize = 256 * 1024;
+/// The longest record in bytes (512 KiB): a job document of 128 KiB, the most that fits into a message, takes up to twice
+/// that as a text within a text, and there is room around it.
+pub const MAX_RECORD: usize = 512 * 1024;
 /// The longest journal file in bytes (16 MiB). A longer one is not read into memory but set aside.
 pub const MAX_JOURNAL: u64 = 16 * 1024 * 1024;
 /// A file is prepared with zeros in steps of this many bytes, so that an append changes no metadata.

@@ -195,6 +195,27 @@ mod tests {
         assert_eq!(state.current().unwrap().execution, execution(2));
     }
 
+    /// One that did not would end the agent, at every start anew, since the service goes on offering it.
+    #[test]
+    fn the_longest_document_that_is_read_fits_into_a_record() {
+        let document = |bytes: usize| {
+            let (before, after) = (r#"{"operation":"h","args":[""#, r#""]}"#);
+            let quotes = r#"\""#.repeat((bytes - before.len() - after.len()) / 2);
+            format!("{before}{quotes}{after}")
+        };
+        let longest = 4 * jobs_protocol::limits::JOB_DOCUMENT_BYTES;
+        let document = [longest + 2, longest + 1, longest].map(document);
+        let [too_long, .., document] = document;
+        assert!(jobs_protocol::document::JobDocument::parse(&too_long).is_err());
+        assert!(jobs_protocol::document::JobDocument::parse(&document).is_ok());
+        let mut execution = execution(1);
+        execution.job = JobId::try_from("j".repeat(64)).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let (mut journal, _) = JournalFile::open(directory.path()).unwrap();
+        let version = VersionNumber::new(u64::MAX);
+        journal.save(&Record::Accepted { execution, version, document }).unwrap();
+    }
+
     #[test]
     fn a_journal_stays_small_whatever_passes_through_it() {
         let directory = tempfile::tempdir().unwrap();
