@@ -53,14 +53,8 @@ fn a_link_that_is_gone_while_a_handler_runs_costs_no_report() {
     let _daemon = start(&scene.board);
     scene.create("j");
     scene.wait_for_run("j");
-    scene.proxy.refuse(true);
-    scene.proxy.cut();
-    scene.let_go();
-    eventually(
-        "the end of the handler",
-        || log(&scene.board),
-        || keepers(&scene.board).is_empty().then_some(()),
-    );
+    scene.lose_link();
+    scene.end_handler();
     assert_eq!(scene.desk.execution(THING, "j").status, "IN_PROGRESS");
     scene.proxy.refuse(false);
     scene.succeeds("j");
@@ -73,14 +67,8 @@ fn a_daemon_that_is_killed_while_the_link_is_gone_reports_in_its_next_life() {
     let daemon = start(&scene.board);
     scene.create("j");
     scene.wait_for_run("j");
-    scene.proxy.refuse(true);
-    scene.proxy.cut();
-    scene.let_go();
-    eventually(
-        "the end of the handler",
-        || log(&scene.board),
-        || keepers(&scene.board).is_empty().then_some(()),
-    );
+    scene.lose_link();
+    scene.end_handler();
     daemon.kill();
     // A life in which nobody can be told.
     let daemon = start(&scene.board);
@@ -115,8 +103,7 @@ fn a_job_that_is_cancelled_while_the_link_is_gone_is_stopped_when_it_is_back() {
     let _daemon = start(&scene.board);
     scene.create("j");
     let handler = scene.wait_for_run("j");
-    scene.proxy.refuse(true);
-    scene.proxy.cut();
+    scene.lose_link();
     scene.desk.cancel_by_force("j");
     assert!(lives(&handler), "nobody can know of it yet");
     scene.proxy.refuse(false);
@@ -144,12 +131,7 @@ fn a_link_that_stands_still_for_the_whole_handler_goes_on_where_it_was() {
     scene.create("j");
     scene.wait_for_run("j");
     scene.proxy.freeze(true);
-    scene.let_go();
-    eventually(
-        "the end of the handler",
-        || log(&scene.board),
-        || keepers(&scene.board).is_empty().then_some(()),
-    );
+    scene.end_handler();
     assert_eq!(scene.desk.execution(THING, "j").status, "IN_PROGRESS");
     scene.proxy.freeze(false);
     scene.succeeds("j");
@@ -189,6 +171,19 @@ impl Scene {
     /// Lets all handlers come to their end.
     fn let_go(&self) {
         std::fs::write(self.board.path().join("go"), "").expect("the directory is ours");
+    }
+
+    /// Lets the handler that runs come to its end, and waits until nobody keeps it any more.
+    fn end_handler(&self) {
+        self.let_go();
+        let gone = || keepers(&self.board).is_empty().then_some(());
+        eventually("the end of the handler", || log(&self.board), gone);
+    }
+
+    /// The connection that there is breaks off, and no other one is made.
+    fn lose_link(&self) {
+        self.proxy.refuse(true);
+        self.proxy.cut();
     }
 
     fn is_over(&self, job: &str) -> bool {

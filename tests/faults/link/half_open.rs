@@ -4,7 +4,7 @@ use serde_json::json;
 use testkit::eventually;
 
 use super::{Scene, THING};
-use crate::board::{keepers, lives, log};
+use crate::board::{lives, log};
 use crate::start;
 
 /// Far less than the default, so that a test need not wait a minute.
@@ -17,12 +17,7 @@ fn the_report_of_a_job_finds_its_way_around_a_connection_that_has_died() {
     scene.create("j");
     scene.wait_for_run("j");
     scene.proxy.abandon();
-    scene.let_go();
-    eventually(
-        "the end of the handler",
-        || log(&scene.board),
-        || keepers(&scene.board).is_empty().then_some(()),
-    );
+    scene.end_handler();
     scene.succeeds("j");
     scene.next_job_runs();
 }
