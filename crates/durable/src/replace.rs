@@ -75,21 +75,27 @@ mod tests {
     #[test]
     fn a_crash_at_any_point_leaves_the_old_content_or_the_new() {
         let path = Path::new("/state/file");
-        let mut saw = [false, false];
-        for point in 0.. {
-            let disk = FaultyDisk::new();
-            replace_file_on(&disk, path, b"old content", 0o600).unwrap();
-            disk.arm(Fault::CrashAfter(point));
-            let replaced = replace_file_on(&disk, path, b"new content", 0o600).is_ok();
-            disk.restart();
-            let found = disk.content(path).unwrap();
-            assert!(found == b"old content" || found == b"new content", "crash at {point}: {found:?}");
-            saw[usize::from(found == b"new content")] = true;
-            if replaced {
-                assert_eq!(found, b"new content");
-                break;
+        for lose in [false, true] {
+            let mut saw = [false, false];
+            for point in 0.. {
+                let disk = FaultyDisk::new();
+                replace_file_on(&disk, path, b"old content", 0o600).unwrap();
+                disk.arm(Fault::CrashAfter(point));
+                let replaced = replace_file_on(&disk, path, b"new content", 0o600).is_ok();
+                if lose {
+                    disk.restart_without_what_was_not_synced();
+                } else {
+                    disk.restart();
+                }
+                let found = disk.content(path).unwrap();
+                assert!(found == b"old content" || found == b"new content", "crash at {point}: {found:?}");
+                saw[usize::from(found == b"new content")] = true;
+                if replaced {
+                    assert_eq!(found, b"new content", "what was not synced is lost: {lose}");
+                    break;
+                }
             }
+            assert_eq!(saw, [true, true]);
         }
-        assert_eq!(saw, [true, true]);
     }
 }
