@@ -9,6 +9,8 @@
 //! What the records mean is left to the caller. Nothing here is asynchronous: a sync blocks its thread.
 
 mod disk;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 mod journal;
 mod loaded;
 mod replace;

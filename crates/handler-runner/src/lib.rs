@@ -14,6 +14,8 @@
 mod capture;
 mod ending;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 mod keeper;
 mod locate;
 mod lost;

@@ -75,7 +75,7 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    const fn offset(self) -> u64 {
+    pub(crate) const fn offset(self) -> u64 {
         match self {
             Self::Keeper => 0,
             Self::Started => 1024,
@@ -247,7 +247,7 @@ pub(crate) fn note_record(
     put(records, place.offset(), run, &content)
 }
 
-fn put(file: &File, offset: u64, run: u64, content: &[u8]) -> io::Result<()> {
+pub(crate) fn put(file: &File, offset: u64, run: u64, content: &[u8]) -> io::Result<()> {
     let length = u32::try_from(content.len()).map_err(io::Error::other)?;
     let mut bytes = Vec::with_capacity(HEADER + content.len());
     bytes.extend_from_slice(&length.to_le_bytes());
