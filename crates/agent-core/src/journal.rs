@@ -255,15 +255,16 @@ impl State {
             let (run, outcome, boot) = (run.clone(), outcome.clone(), boot.clone());
             records.push(Record::Rebooting { run, outcome, boot, asked: *asked });
         }
-        if current.uncertain {
-            records.push(Record::Damaged);
-        }
         if let Some(verdict) = &current.verdict {
             records.push(Record::Decided {
                 execution: current.execution.clone(),
                 version: current.version,
                 verdict: verdict.clone(),
             });
+        }
+        // Last: an end that is decided makes what was uncertain before it certain.
+        if current.uncertain {
+            records.push(Record::Damaged);
         }
         records
     }
