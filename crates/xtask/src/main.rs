@@ -110,6 +110,9 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    // The agent runs no handler below a directory that others can write, and whoever runs a task may have a umask that
+    // lets them.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let outcome = Interrupt::catch().map_err(TaskError::io("catch Ctrl-C")).and_then(|interrupt| {
         match Cli::parse().task {
             Task::Demo { release, keep } => demo::run(release, keep, &interrupt),
