@@ -24,10 +24,14 @@ fn every_defect_of_the_device_client_has_one_row_with_a_test() {
     assert_eq!(found, wanted);
 }
 
+/// And those of the page on threats, which points to tests in the same way.
 #[test]
 fn every_test_that_the_page_points_to_is_there() {
-    let named = tests_in(&crate::read(PAGE));
+    let mut named = tests_in(&crate::read(PAGE));
     assert!(named.len() > 40, "only {} tests are named", named.len());
+    let of_threats = tests_in(&crate::read("docs/threats.md"));
+    assert!(of_threats.len() > 25, "only {} tests are named", of_threats.len());
+    named.extend(of_threats);
     for (file, name) in named {
         let source = crate::read(&file);
         let marked = source.match_indices(&format!("fn {name}(")).any(|(at, _)| is_a_test(&source[..at]));
