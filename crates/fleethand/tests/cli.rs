@@ -389,7 +389,8 @@ fn every_shipped_example_passes_the_check() {
                 .replace("/etc/fleethand/device.pem.crt", "DIR/device.pem")
                 .replace("/etc/fleethand/device.pem.key", "DIR/device.key")
                 .replace("/etc/fleethand/AmazonRootCA1.pem", "DIR/ca.pem")
-                .replace("/etc/fleethand/handlers", "DIR/handlers"),
+                .replace("/etc/fleethand/handlers", "DIR/handlers")
+                .replace("REPLACE-ME", "mine"),
         );
         let said = bench.run(&["check-config", "--config-file", bench.file()]);
         assert_eq!(said.code, 0, "{}: {}", path.display(), said.text);
