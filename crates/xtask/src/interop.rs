@@ -153,7 +153,7 @@ impl Bench {
         })
     }
 
-    /// Makes a directory ready unless it is so for these very lists, copies of which lie in it when it is.
+    /// Makes a directory ready unless it is so for these very lists, copies of which lie in it when it is, and in this place.
     fn install(
         &self,
         name: &str,
@@ -164,7 +164,9 @@ impl Bench {
         let failed = |path: &Path| TaskError::io(format!("install into {}", path.display()));
         let copies = |list: &Path| directory.join(list.file_name().unwrap_or_default());
         let mark = directory.join("installed");
-        let mut wanted = Vec::new();
+        // The place as well: programs of a virtual environment that has been moved look for their interpreter where it was.
+        let mut wanted = directory.as_os_str().as_encoded_bytes().to_vec();
+        wanted.push(b'\n');
         for list in lists {
             wanted.extend(fs::read(list).map_err(TaskError::io(format!("read {}", list.display())))?);
         }
