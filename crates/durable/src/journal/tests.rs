@@ -223,14 +223,7 @@ fn a_rewrite_leaves_the_room_that_was_asked_for() {
 fn a_journal_that_has_lost_records_says_so_by_its_mark() {
     for lose in [false, true] {
         for point in (0..40).chain(STEP - 5..) {
-            let disk = FaultyDisk::new();
-            let mut journal = Journal::open_on(disk.clone(), PATH, None).unwrap().journal;
-            for record in ["first", "second", "third"] {
-                journal.append(record.as_bytes()).unwrap();
-            }
-            let mut bytes = disk.content(Path::new(PATH)).unwrap();
-            bytes[8 + 13 + 8] ^= 0xff;
-            disk.plant(Path::new(PATH), &bytes);
+            let (disk, _) = damaged_in_the_middle();
             disk.arm(Fault::CrashAfter(point));
             let opened = Journal::open_on(disk.clone(), PATH, Some(b"mark")).is_ok();
             restart(&disk, lose);
@@ -241,6 +234,19 @@ fn a_journal_that_has_lost_records_says_so_by_its_mark() {
             }
         }
     }
+}
+
+/// A journal of three records, with a wrong bit in the second; and its bytes.
+fn damaged_in_the_middle() -> (FaultyDisk, Vec<u8>) {
+    let disk = FaultyDisk::new();
+    let mut journal = Journal::open_on(disk.clone(), PATH, None).unwrap().journal;
+    for record in ["first", "second", "third"] {
+        journal.append(record.as_bytes()).unwrap();
+    }
+    let mut bytes = disk.content(Path::new(PATH)).unwrap();
+    bytes[8 + 13 + 8] ^= 0xff;
+    disk.plant(Path::new(PATH), &bytes);
+    (disk, bytes)
 }
 
 #[test]
@@ -254,14 +260,7 @@ fn short_writes_are_continued() {
 
 #[test]
 fn a_damaged_middle_is_set_aside_and_the_whole_records_before_it_are_kept() {
-    let disk = FaultyDisk::new();
-    let mut journal = Journal::open_on(disk.clone(), PATH, None).unwrap().journal;
-    for record in ["first", "second", "third"] {
-        journal.append(record.as_bytes()).unwrap();
-    }
-    let mut bytes = disk.content(Path::new(PATH)).unwrap();
-    bytes[8 + 13 + 8] ^= 0xff;
-    disk.plant(Path::new(PATH), &bytes);
+    let (disk, bytes) = damaged_in_the_middle();
     let found = Journal::open_on(disk.clone(), PATH, None).unwrap();
     assert_eq!(found.records, [b"first"]);
     let damage = found.damage.unwrap();
