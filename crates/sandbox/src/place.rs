@@ -62,8 +62,8 @@ pub(crate) enum PlaceError {
     )]
     Missing { what: &'static str, flag: &'static str },
     #[error(
-        "no HTTP endpoint is known: give --control-endpoint or set {ENDPOINT_VARIABLE} (for AWS itself, build with \
-         the feature `aws`)"
+        "no HTTP endpoint is known: give --config-file with a directory of `fleethand-local init`, or --control-endpoint, \
+         or set {ENDPOINT_VARIABLE} (for AWS itself, build with the feature `aws`)"
     )]
     NoControl,
     #[error(
